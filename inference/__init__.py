@@ -1,0 +1,1 @@
+"""Batch prediction over Postgres: plan, predict, check, publish, report."""

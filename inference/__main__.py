@@ -1,0 +1,15 @@
+"""`python -m inference`."""
+
+from __future__ import annotations
+
+import sys
+
+if __name__ == "__main__":
+    # A shard runs in the model's environment, which lacks what the other commands import.
+    if sys.argv[1:2] == ["shard"]:
+        from inference.shard_command import main
+
+        sys.exit(main(sys.argv[2:]))
+    from inference.cli import main as command_line
+
+    sys.exit(command_line())

@@ -1,0 +1,103 @@
+"""A model version's files: fetched once, named by their digest, checked before anything is loaded."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from inference import signature, state
+from inference.digest import digest
+from inference.errors import ModelError, Unavailable
+from inference.registry import Registry, Version
+from inference.signature import Signature
+
+_PICKLES = {".pkl", ".pickle", ".joblib", ".dill", ".pt", ".pth", ".bin", ".npy"}
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """What plan must know of a version's files."""
+
+    digest: str
+    python_version: str
+    requirements: tuple[str, ...]
+    signature: Signature
+    pickled: bool
+
+
+def fetch(registry: Registry, version: Version) -> str:
+    """Bring a version's files into the state folder and return their digest."""
+    parent = state.folder() / "models"
+    parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=parent, prefix="fetch-") as temporary:
+        path = _download(registry, version, temporary)
+        found = digest(path)
+        if not state.model_folder(found).exists():
+            try:
+                os.rename(path, state.model_folder(found))
+            except OSError:  # another process brought the same files in the meantime
+                if not state.model_folder(found).exists():
+                    raise
+    return found
+
+
+def ensure(registry: Registry, version: Version, wanted: str) -> Path:
+    """The folder of a version's files; fetched if it is not here. Raises ModelError if they changed."""
+    path = state.model_folder(wanted)
+    if path.exists() and digest(path) != wanted:
+        shutil.rmtree(path)
+    if not path.exists():
+        found = fetch(registry, version)
+        if found != wanted:
+            raise ModelError(
+                f"{version}: its files have digest {found[:12]}, the run was planned with {wanted[:12]}: somebody "
+                "changed them in place. Register a new version, and find out who did it."
+            )
+    return path
+
+
+def _download(registry: Registry, version: Version, target: str) -> Path:
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    import mlflow.artifacts  # seconds, and only for a version that was never here
+
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
+    try:
+        path = mlflow.artifacts.download_artifacts(
+            artifact_uri=f"models:/{version.name}/{version.version}", dst_path=target, tracking_uri=registry.address
+        )
+    except Exception as error:
+        raise Unavailable(f"{version}: its files cannot be fetched from {registry.address}: {error}") from error
+    return Path(path)
+
+
+def read(path: Path, version: Version) -> Artifact:
+    """Signature, environment and kind of the files in `path`."""
+    try:
+        content = yaml.safe_load((path / "MLmodel").read_text(encoding="utf-8"))
+        flavor = content["flavors"]["python_function"]
+    except (OSError, KeyError, TypeError, yaml.YAMLError):
+        raise ModelError(f"{version}: is no model of the pyfunc flavour; log it with mlflow.pyfunc.log_model") from None
+    environment = yaml.safe_load((path / "python_env.yaml").read_text(encoding="utf-8"))
+    lines = (path / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    requirements = tuple(line.strip() for line in lines if line.strip() and not line.startswith("#"))
+    return Artifact(
+        digest=path.name,
+        python_version=str(environment["python"]),
+        requirements=requirements,
+        signature=signature.parse(content.get("signature"), str(version)),
+        pickled=_pickled(path, flavor),
+    )
+
+
+def _pickled(path: Path, flavor: dict[str, Any]) -> bool:
+    named = str(flavor.get("python_model") or "").endswith(".pkl")
+    return named or any(file.suffix in _PICKLES for file in path.rglob("*") if file.is_file())

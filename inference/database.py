@@ -1,0 +1,140 @@
+"""The one connection factory: named connections, URLs, session settings.
+
+A connection has a name (`predictions` is the database that holds the schema `prediction`). Its URL
+comes from the environment variable AIRFLOW_CONN_<NAME>, which Airflow reads as well, or is handed
+over by a task that asked Airflow for it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import psycopg2
+from sqlalchemy import create_engine
+from sqlalchemy.engine import URL, Connection, Engine, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlalchemy.pool import NullPool
+
+from inference.errors import ConfigurationError, Unavailable
+
+PREDICTIONS = "predictions"
+
+# The text form of a value, and so the input hash, depends on these: every session has the same.
+SESSION = {
+    "TimeZone": "UTC",
+    "DateStyle": "ISO",
+    "IntervalStyle": "postgres",
+    "bytea_output": "hex",
+    "extra_float_digits": "1",
+    "lock_timeout": "30s",
+    "idle_in_transaction_session_timeout": "5min",
+}
+# Seconds. A dead network is noticed within about a minute instead of two hours.
+NETWORK = {
+    "connect_timeout": 10,
+    "keepalives_idle": 20,
+    "keepalives_interval": 5,
+    "keepalives_count": 4,
+    "tcp_user_timeout": 60_000,
+}
+PAGE_TIMEOUT = "5min"
+PLAN_TIMEOUT = "60min"
+
+
+class Databases:
+    """Connections by name. `urls` overrides the environment."""
+
+    def __init__(self, urls: Mapping[str, str] | None = None) -> None:
+        self._urls = dict(urls or {})
+        self._engines: dict[tuple[str, str], Engine] = {}
+
+    def url(self, name: str) -> URL:
+        """The URL of a connection, for psycopg2; raises ConfigurationError if there is none."""
+        variable = "AIRFLOW_CONN_" + name.upper()
+        text = self._urls.get(name) or os.environ.get(variable)
+        if not text:
+            raise ConfigurationError(
+                f"connection {name!r}: no address. Set {variable}=postgresql://user:password@host/"
+                f"database, or add a connection {name!r} in Airflow."
+            )
+        return normalise(name, text)
+
+    def environment(self, *names: str) -> dict[str, str]:
+        """Environment variables that hand these connections to a child process."""
+        return {"AIRFLOW_CONN_" + name.upper(): self.url(name).render_as_string(hide_password=False) for name in names}
+
+    def same(self, one: str, other: str) -> bool:
+        """Whether two names lead to one database, so that a query can join across them."""
+        if one == other:
+            return True
+        a, b = self.url(one), self.url(other)
+        return (a.host, a.port, a.database) == (b.host, b.port, b.database)
+
+    def engine(self, name: str, timeout: str = PAGE_TIMEOUT) -> Engine:
+        if (name, timeout) not in self._engines:
+            self._engines[name, timeout] = _engine(self.url(name), timeout)
+        return self._engines[name, timeout]
+
+    def open(self, name: str, timeout: str = PAGE_TIMEOUT) -> Connection:
+        """A connection for the caller to close; raises Unavailable if the server does not answer."""
+        with unavailable(name, self.url(name)):
+            return self.engine(name, timeout).connect()
+
+    @contextmanager
+    def connect(self, name: str, timeout: str = PAGE_TIMEOUT) -> Iterator[Connection]:
+        """A connection without a transaction, closed at the end of the block."""
+        with self.open(name, timeout) as connection:
+            yield connection
+
+    @contextmanager
+    def begin(self, name: str, timeout: str = PAGE_TIMEOUT) -> Iterator[Connection]:
+        """A connection inside one transaction, committed at the end of the block."""
+        with self.connect(name, timeout) as connection:
+            with connection.begin():
+                yield connection
+
+
+def normalise(name: str, text: str) -> URL:
+    """`postgres://` and `postgresql://` mean psycopg2 here (SQLAlchemy 2.1 would take psycopg 3)."""
+    try:
+        url = make_url(text)
+    except ArgumentError:  # its message repeats the URL, and with it the password
+        url = None
+    if url is None or url.get_backend_name() not in ("postgres", "postgresql"):
+        raise ConfigurationError(
+            f"connection {name!r}: its address is not one of PostgreSQL. "
+            "Write postgresql://user:password@host:port/database."
+        )
+    # Airflow adds its own settings to the query part of the URL; libpq would refuse them.
+    return url.set(drivername="postgresql+psycopg2").difference_update_query(["__extra__"])
+
+
+def _engine(url: URL, timeout: str) -> Engine:
+    settings = {**SESSION, "statement_timeout": timeout}
+    options = " ".join(f"-c {name}={value}" for name, value in settings.items())
+    arguments = {"options": options, "client_encoding": "UTF8", **NETWORK}
+    return create_engine(url, poolclass=NullPool, connect_args=arguments)
+
+
+@contextmanager
+def unavailable(name: str, url: URL) -> Iterator[None]:
+    """Turn a failed connection into an error that names the address, never the password."""
+    try:
+        yield
+    except OperationalError as error:
+        where = f"{url.host}:{url.port or 5432}/{url.database}"
+        reason = str(error.orig).strip().splitlines()[-1]
+        raise Unavailable(
+            f"connection {name!r} ({where}) does not answer: {reason}. Is the server up, and is the address right?"
+        ) from None
+
+
+def disconnected(error: BaseException) -> bool:
+    """Whether the server or the way to it was lost (restart, kill, network), so that a retry makes sense."""
+    original = error.orig if isinstance(error, DBAPIError) else error
+    if not isinstance(original, (psycopg2.OperationalError, psycopg2.InterfaceError)):
+        return False
+    # Class 08: connection; 57P: shutdown. Others, such as a statement timeout, come back the same.
+    return original.pgcode is None or original.pgcode[:2] == "08" or original.pgcode[:3] == "57P"

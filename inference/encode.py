@@ -1,0 +1,149 @@
+"""Model outputs as the text that COPY reads: one function for each kind of column."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable
+from typing import Any, Optional
+
+import numpy as np
+import pandas as pd
+
+_LIMITS = {"integer": 2**31, "bigint": 2**63}
+_ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
+_SPECIAL = re.compile(r"[\\\t\n\r]")
+NULL = "\\N"
+
+
+class BadOutput(ValueError):
+    """A value that its column cannot hold; the message names both."""
+
+
+def encoder(kind: str) -> Callable[[Any], Optional[str]]:
+    """A function from a value to Postgres's text form of `kind` (None is NULL); raises BadOutput."""
+    if kind.endswith("[]"):
+        item = encoder(kind[:-2])
+        return lambda value: None if _missing(value) else _array(value, item, kind)
+    function = _ENCODERS[kind]
+    return lambda value: None if _missing(value) else function(value, kind)
+
+
+def escape(text: Optional[str]) -> str:
+    """A field of COPY's text format."""
+    if text is None:
+        return NULL
+    return _SPECIAL.sub(lambda match: _ESCAPES[match[0]], text)
+
+
+def _missing(value: Any) -> bool:
+    return value is None or value is pd.NaT or value is pd.NA
+
+
+def _wrong(value: Any, kind: str) -> BadOutput:
+    return BadOutput(f"the model returned {type(value).__name__} {str(value)[:80]!r} where its signature says {kind}")
+
+
+def _boolean(value: Any, kind: str) -> str:
+    if not isinstance(value, (bool, np.bool_)):
+        raise _wrong(value, kind)
+    return "t" if value else "f"
+
+
+def _integer(value: Any, kind: str) -> str:
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
+        raise _wrong(value, kind)
+    if not -_LIMITS[kind] <= int(value) < _LIMITS[kind]:
+        raise BadOutput(f"the model returned {value}, which is out of range for {kind}")
+    return str(int(value))
+
+
+def _float(value: Any, kind: str) -> str:
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (float, int, np.floating, np.integer)):
+        raise _wrong(value, kind)
+    number = float(value)
+    if kind == "real" and math.isfinite(number) and float(np.float32(number)) != number:
+        raise BadOutput(f"the model returned {number!r} in double precision where its signature says float")
+    return repr(number).replace("inf", "Infinity").replace("nan", "NaN")
+
+
+def _text(value: Any, kind: str) -> Optional[str]:
+    if isinstance(value, float) and math.isnan(value):
+        return None  # what pandas makes of a missing string
+    if not isinstance(value, str):
+        raise _wrong(value, kind)
+    if "\0" in value:
+        raise BadOutput(f"the model returned text with a NUL character, which Postgres cannot hold: {value[:80]!r}")
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        raise BadOutput(f"the model returned text with half of a surrogate pair: {value[:80]!r}") from None
+    return value
+
+
+def _bytes(value: Any, kind: str) -> str:
+    if not isinstance(value, (bytes, bytearray, memoryview)):
+        raise _wrong(value, kind)
+    return "\\x" + bytes(value).hex()
+
+
+def _timestamp(value: Any, kind: str) -> str:
+    try:
+        moment = pd.Timestamp(value)
+    except (TypeError, ValueError):
+        raise _wrong(value, kind) from None
+    if moment.tzinfo is not None:
+        moment = moment.tz_convert("UTC").tz_localize(None)
+    return str(moment.isoformat(sep=" "))
+
+
+def _json(value: Any, kind: str) -> str:
+    try:
+        text = json.dumps(value, ensure_ascii=True, allow_nan=False, default=_plain)
+    except (TypeError, ValueError) as error:
+        raise BadOutput(f"the model returned {str(value)[:80]!r}, which is no JSON: {error}") from None
+    if re.search(r"\\u(0000|d[89a-f])", text):
+        _text(json.loads(text) if isinstance(value, str) else _joined(value), kind)
+    return text
+
+
+def _joined(value: Any) -> str:
+    """All strings inside a JSON value."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dict):
+        return "".join(str(key) + _joined(item) for key, item in value.items())
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return "".join(_joined(item) for item in value)
+    return ""
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.tolist()
+    raise TypeError(f"a value of type {type(value).__name__}")
+
+
+def _array(value: Any, item: Callable[[Any], Optional[str]], kind: str) -> str:
+    if not isinstance(value, (list, tuple, np.ndarray)):
+        raise _wrong(value, kind)
+    fields = []
+    for element in value:
+        text = item(element)
+        quoted = "NULL" if text is None else '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        fields.append(quoted)
+    return "{" + ",".join(fields) + "}"
+
+
+_ENCODERS: dict[str, Callable[[Any, str], Optional[str]]] = {
+    "boolean": _boolean,
+    "integer": _integer,
+    "bigint": _integer,
+    "real": _float,
+    "double precision": _float,
+    "text": _text,
+    "bytea": _bytes,
+    "timestamp": _timestamp,
+    "jsonb": _json,
+}

@@ -1,0 +1,314 @@
+"""A job file: one declared batch prediction. `dags/jobs/<name>.yaml`, validated here, documented in
+`docs/job-file.md`; `python -m inference jobs --schema` writes its JSON Schema for editors."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
+
+import yaml
+from croniter import croniter
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
+
+from inference.errors import JobError
+from inference.expression import one_expression
+
+JOB_NAME = r"^[a-z][a-z0-9_]{0,39}$"
+
+
+def _cron(text: str) -> str:
+    if len(text.split()) != 5 or not croniter.is_valid(text):
+        raise ValueError("not a cron expression of five fields, such as `*/10 * * * *`")
+    return text
+
+
+def _time_zone(text: str) -> str:
+    try:
+        ZoneInfo(text)
+    except (KeyError, ValueError, OSError):
+        raise ValueError("not a time zone of the IANA list, such as `Asia/Seoul`") from None
+    return text
+
+
+def _duration(text: Any) -> Any:
+    match = re.fullmatch(r"(\d+)\s*(s|min|h|d)", text) if isinstance(text, str) else None
+    if not match:
+        raise ValueError("not a duration: a whole number with s, min, h or d, such as `90min`")
+    seconds = {"s": 1, "min": 60, "h": 3600, "d": 86400}[match[2]]
+    if int(match[1]) * seconds > 3650 * 86400:
+        raise ValueError("longer than ten years")
+    return text
+
+
+def seconds(duration: str) -> float:
+    """Seconds of a duration such as `90min`."""
+    number, unit = re.findall(r"\d+|[a-z]+", duration)
+    return int(number) * {"s": 1, "min": 60, "h": 3600, "d": 86400}[unit]
+
+
+def interval(duration: str) -> timedelta:
+    return timedelta(seconds=seconds(duration))
+
+
+def _plain(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("contains a NUL character")
+    return text
+
+
+Text = Annotated[str, StringConstraints(min_length=1, max_length=2000), AfterValidator(_plain)]
+# Postgres cuts identifiers at 63 bytes without an error.
+Identifier = Annotated[
+    str,
+    StringConstraints(min_length=1),
+    AfterValidator(_plain),
+    AfterValidator(lambda text: _at_most_63_bytes(text)),
+]
+ConnectionName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+Cron = Annotated[str, AfterValidator(_cron)]
+TimeZone = Annotated[str, AfterValidator(_time_zone)]
+Duration = Annotated[
+    str, AfterValidator(_duration), WithJsonSchema({"type": "string", "pattern": r"^\d+\s*(s|min|h|d)$"})
+]
+Rate = Annotated[float, Field(ge=0, le=1)]
+Expression = Annotated[str, StringConstraints(min_length=1, max_length=4000), AfterValidator(one_expression)]
+
+
+def _at_most_63_bytes(text: str) -> str:
+    if len(text.encode()) > 63:
+        raise ValueError("longer than 63 bytes, which Postgres would cut")
+    return text
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Source(Section):
+    """Where the rows come from."""
+
+    connection: ConnectionName = Field("predictions", description="Name of the Airflow connection.")
+    schema_name: Identifier = Field("public", alias="schema", description="Schema of the relation.")
+    relation: Identifier = Field(description="Table or view.")
+    key: tuple[Identifier, ...] = Field(
+        min_length=1, max_length=16, strict=False, description="Columns that identify a row; never NULL."
+    )
+    inputs: tuple[Identifier, ...] = Field(
+        min_length=1, max_length=500, strict=False, description="Columns that the model is given."
+    )
+    where: Expression | None = Field(None, description="SQL condition: rows that the job is about.")
+    cursor: Identifier | None = Field(
+        None, description="A timestamptz column that every insert and update sets; makes the search cheap."
+    )
+    lookback: Duration = Field(
+        "1h",
+        description="How far before the last complete run the window starts; "
+        "longer than the longest transaction that writes the source.",
+    )
+    sweep: Cron = Field("0 3 * * *", description="When to search without the window.")
+    on_delete: Literal["keep", "delete"] = Field(
+        "keep", description="What happens to predictions whose row is gone; found by sweeps."
+    )
+    max_delete_rate: Rate = Field(
+        0.05, description="Share of predictions above which a sweep deletes nothing and says so."
+    )
+    changes: Literal["hash", "none"] = Field(
+        "hash", description="`none`: append-only source, pending by key alone, updates are not seen."
+    )
+
+    @model_validator(mode="after")
+    def _columns(self) -> Source:
+        for field, names in (("key", self.key), ("inputs", self.inputs)):
+            twice = {name for name in names if names.count(name) > 1}
+            if twice:
+                raise ValueError(f"{field}: {min(twice)!r} is listed twice")
+        return self
+
+
+class Model(Section):
+    """Which registered model scores the rows."""
+
+    name: Text = Field(description="Name in the MLflow model registry.")
+    alias: Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,99}$")] = Field(
+        "champion", description="Alias that plan resolves to a version, once a run."
+    )
+    on_new_version: Literal["new_rows", "rescore"] = Field(
+        "new_rows", description="What a moved alias means for rows that have a prediction."
+    )
+    allow_pickle: bool = Field(False, description="Accept a model that is loaded by unpickling, which runs its code.")
+
+
+class Schedule(Section):
+    """When runs start."""
+
+    cron: Cron | None = Field(None, description="Five fields; without it, runs start by hand only.")
+    time_zone: TimeZone = Field("UTC", description="IANA name.")
+
+
+class Sizes(Section):
+    """How the work is cut."""
+
+    shard_rows: int = Field(50_000, ge=1, description="Rows that one shard aims at; a shard should take minutes.")
+    max_shards: int = Field(16, ge=1, le=1000, description="Shards of a run at most.")
+    chunk_rows: int = Field(2048, ge=1, le=1_000_000, description="Rows of one commit at most.")
+    chunk_bytes: int = Field(
+        8_388_608, ge=1024, le=268_435_456, description="Bytes of input of one chunk at most; a larger row goes alone."
+    )
+    batch_rows: int = Field(64, ge=1, le=1_000_000, description="Rows of one call of the model.")
+
+
+class OutputCheck(Section):
+    """What a column of the model's output must satisfy."""
+
+    min: float | None = Field(None, description="Smallest value allowed.")
+    max: float | None = Field(None, description="Largest value allowed.")
+    values: tuple[str, ...] | None = Field(None, min_length=1, strict=False, description="Values allowed, as text.")
+    nulls: bool = Field(False, description="Whether NULL and NaN are allowed.")
+
+
+class Checks(Section):
+    """What must hold before anything becomes visible."""
+
+    max_quarantine_rate: Rate = Field(0.01, description="Share of the planned rows that may be quarantined.")
+    min_quarantine_rows: int = Field(20, ge=1, description="Quarantined rows from which the rate is judged.")
+    outputs: dict[Identifier, OutputCheck] = Field({}, description="Checks by output column.")
+
+
+class Resources(Section):
+    """What one shard may use."""
+
+    threads: int = Field(1, ge=1, le=1024, description="Threads of the model's numeric libraries.")
+
+
+class Retries(Section):
+    """When a task fails."""
+
+    count: int = Field(3, ge=0, le=100, description="Retries of a task.")
+    delay: Duration = Field("30s", description="Before the first retry; doubles with each.")
+    max_delay: Duration = Field("10min", description="Between retries at most.")
+    timeout: Duration = Field("6h", description="Of one task.")
+
+
+class Notifier(Section):
+    """An Airflow notifier."""
+
+    notifier: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_.]{2,200}$")] = Field(
+        description="Import path of a class derived from Airflow's BaseNotifier."
+    )
+    arguments: dict[str, Any] = Field({}, description="Its keyword arguments.")
+
+
+class Notify(Section):
+    """Whom to tell."""
+
+    on_failure: tuple[Notifier, ...] = Field((), strict=False, description="When a task has failed for good.")
+    on_stale: tuple[Notifier, ...] = Field((), strict=False, description="When `max_age` is exceeded.")
+    max_age: Duration | None = Field(None, description="Age of the oldest row without a prediction, at most.")
+
+
+class Job(Section):
+    """One batch prediction: source, model, target, schedule."""
+
+    name: Annotated[str, StringConstraints(pattern=JOB_NAME)] = Field(
+        description="Equal to the file's name; names the DAG, the view `prediction.<name>` and its tables."
+    )
+    description: Text = Field(description="One sentence for people; the heading of the DAG's page.")
+    owner: Text = Field(description="Who answers for this job.")
+    tags: tuple[Text, ...] = Field((), strict=False, description="Tags of the DAG.")
+    source: Source
+    model: Model
+    schedule: Schedule = Schedule()
+    sizes: Sizes = Sizes()
+    cost: Expression = Field("1", description="SQL expression over the source's columns: what scoring a row costs.")
+    deduplicate: bool | None = Field(
+        None, description="Score equal inputs once a run. Default: only if `cost` is not constant."
+    )
+    max_planned_rows: int = Field(10_000_000, ge=1, description="A run that plans more is held.")
+    hold_timeout: Duration = Field("1d", description="How long a held run blocks the next ones.")
+    history: Literal["none", "append"] = Field("none", description="`append` keeps superseded predictions.")
+    checks: Checks = Checks()
+    runner: Literal["venv"] = Field("venv", description="Where shards run: a virtual environment per model.")
+    resources: Resources = Resources()
+    retries: Retries = Retries()
+    pool: Text = Field("default_pool", description="Airflow pool that the shards take slots from.")
+    max_parallel_shards: int = Field(2, ge=1, le=1000, description="Shards of one run at a time.")
+    notify: Notify = Notify()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Job:
+        if self.source.changes == "none" and self.deduplicate:
+            raise ValueError("deduplicate: true needs source.changes: hash, since equal inputs are found by hash")
+        if self.source.changes == "none" and self.source.cursor:
+            raise ValueError("source.cursor: finds changed rows; with source.changes: none remove it")
+        if self.notify.on_stale and not self.notify.max_age:
+            raise ValueError("notify.on_stale: needs notify.max_age")
+        return self
+
+    @property
+    def constant_cost(self) -> bool:
+        return re.fullmatch(r"\s*\d+(\.\d+)?\s*", self.cost) is not None
+
+    @property
+    def scores_once(self) -> bool:
+        """Whether equal inputs are scored once."""
+        if self.source.changes == "none":
+            return False
+        return not self.constant_cost if self.deduplicate is None else self.deduplicate
+
+
+def load(path: Path) -> Job:
+    """Read one job file. Raises JobError: file, field, value, what is allowed; all errors at once."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise JobError(f"{path.name}: not YAML in UTF-8: {error}") from None
+    if not isinstance(content, dict):
+        raise JobError(f"{path.name}: a job file is a mapping with name, source, model; see docs/job-file.md")
+    try:
+        job = Job.model_validate(content)
+    except ValidationError as error:
+        lines = "\n".join(f"  {line}" for line in explain(error))
+        raise JobError(f"{path.name}: {error.error_count()} error(s)\n{lines}") from None
+    if job.name != path.stem:
+        raise JobError(f"{path.name}: name: {job.name!r} must be the file's name, {path.stem!r}")
+    return job
+
+
+def load_all(folder: Path) -> tuple[dict[str, Job], list[JobError]]:
+    """All jobs of a folder by name, and the errors of the files that are no jobs."""
+    jobs, errors = {}, []
+    for path in sorted(folder.glob("*.yaml")):
+        try:
+            jobs[path.stem] = load(path)
+        except JobError as error:
+            errors.append(error)
+    return jobs, errors
+
+
+def explain(error: ValidationError) -> list[str]:
+    """One line for each error: field, value, what is allowed."""
+    lines = []
+    for item in error.errors(include_url=False):
+        field = ".".join(str(part) for part in item["loc"])
+        message = item["msg"].removeprefix("Value error, ")
+        if item["type"] == "missing":
+            lines.append(f"{field}: is missing")
+        elif item["type"] == "extra_forbidden":
+            lines.append(f"{field}: is no field of a job file; the fields are in docs/job-file.md")
+        elif isinstance(item["input"], (dict, BaseModel)):
+            lines.append(f"{field}: {message}" if field else message)
+        else:
+            lines.append(f"{field}: {item['input']!r}: {message}")
+    return lines

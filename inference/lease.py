@@ -1,0 +1,82 @@
+"""Who may work on a job: one active run, and the latest attempt of each shard."""
+
+from __future__ import annotations
+
+import os
+import socket
+import uuid
+from dataclasses import dataclass
+
+from sqlalchemy.engine import Connection
+
+from inference import queries, table
+from inference.job import Job, seconds
+
+SQL = queries.load("lease")
+
+# Seconds without a sign of life after which a run counts as dead; shards give one every 10 s.
+SILENCE = 60
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who runs a job. An orchestrator that `serialises` never has two runs of a job at once."""
+
+    orchestrator: str
+    external_id: str
+    serialises: bool
+
+    @classmethod
+    def command_line(cls) -> Caller:
+        return cls(f"command line on {socket.gethostname()}", f"{os.getpid()}-{uuid.uuid4().hex[:12]}", False)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What `take` found. `ended`: this run has nothing to do, `message` says why."""
+
+    ended: bool
+    message: str = ""
+    own_run_id: int | None = None
+    generation: int = 0
+    state: str = "empty"
+    approved_rows: int = 0
+
+
+def take(connection: Connection, job: Job, caller: Caller) -> Decision:
+    """Lock the job for this transaction, and decide between its open run and this caller."""
+    queries.run(connection, SQL["add_job"], job=job.name)
+    queries.run(connection, SQL["lock_job"], job=job.name)
+    own = queries.run(
+        connection, SQL["own_run"], job=job.name, orchestrator=caller.orchestrator, external_id=caller.external_id
+    ).first()
+    if own and own.state in ("published", "held"):
+        message = f"run {own.run_id} is {own.state} already: nothing to do" + (
+            f"; to go on: python -m inference release {own.run_id}" if own.state == "held" else ""
+        )
+        return Decision(True, message, own.run_id, own.generation, own.state)
+    own_id = own.run_id if own else None
+    other = queries.run(connection, SQL["open_run"], job=job.name).first()
+    if other is None or other.run_id == own_id:
+        return Decision(False, own_run_id=own_id)
+    if other.state == "held" and not other.approved and other.silent < seconds(job.hold_timeout):
+        return Decision(
+            True,
+            f"run {other.run_id} is held: {other.message}. Until it is released or discarded (python -m inference "
+            f"release|discard {other.run_id}), or {job.hold_timeout} have passed, no other run starts",
+        )
+    dead = caller.serialises and other.orchestrator == caller.orchestrator
+    allowed = SILENCE + (seconds(job.retries.max_delay) if other.orchestrator == "airflow" else 0)
+    if other.state != "held" and not dead and other.silent < allowed:
+        return Decision(
+            True, f"run {other.run_id} ({other.orchestrator}) is at work, last sign of life {other.silent:.0f} s ago"
+        )
+    message = f"superseded by a later run ({caller.orchestrator}) after {other.silent:.0f} s without a sign of life"
+    queries.run(connection, SQL["supersede"], run_id=other.run_id, message=message)
+    return Decision(False, own_run_id=own_id, approved_rows=other.planned if other.approved else 0)
+
+
+def clear(connection: Connection, job: str) -> None:
+    """End what is left of this job's earlier plans: sessions of their shards, and their work tables."""
+    queries.run(connection, SQL["terminate"], job=job)
+    table.drop_leftovers(connection, job)

@@ -1,0 +1,97 @@
+"""`prediction.model`: what a prediction was made by. A version is met once, then known by its row."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.engine import Connection
+
+from inference import artifact, queries, state
+from inference.artifact import Artifact
+from inference.database import PREDICTIONS, Databases
+from inference.errors import ModelError
+from inference.registry import Registry, Version
+from inference.signature import Signature
+
+SQL = queries.load("model")
+
+
+@dataclass(frozen=True)
+class Model:
+    """A row of `prediction.model`."""
+
+    model_id: int
+    version: Version
+    artifact: Artifact
+
+    def __str__(self) -> str:
+        return str(self.version)
+
+
+def resolve(databases: Databases, registry: Registry, name: str, reference: str, allow_pickle: bool) -> Model:
+    """Resolve an alias or a version number to a known model; a version never met is fetched.
+
+    Raises Unavailable if MLflow does not answer, ModelError if the version cannot serve.
+    """
+    model = meet(databases, registry, registry.resolve(name, reference))
+    if model.artifact.pickled and not allow_pickle:
+        raise ModelError(
+            f"{model}: is loaded by unpickling, which can run any code. Log it as code with safetensors weights "
+            "(mlflow.models.set_model), or set model.allow_pickle: true in the job file if you trust who logged it."
+        )
+    return model
+
+
+def meet(databases: Databases, registry: Registry, version: Version) -> Model:
+    with databases.begin(PREDICTIONS) as connection:
+        known = _find(connection, version)
+    if known:
+        return known
+    digest = artifact.fetch(registry, version)
+    found = artifact.read(state.model_folder(digest), version)
+    with databases.begin(PREDICTIONS) as connection:
+        return Model(_add(connection, version, found), version, found)
+
+
+def by_run(connection: Connection, run_id: int) -> Model:
+    """The model that a run was planned with."""
+    row = queries.run(connection, SQL["by_run"], run_id=run_id).mappings().one()
+    version = Version(row["name"], row["version"], row["artifact"], row["mlflow_run_id"])
+    return Model(row["model_id"], version, _artifact(dict(row)))
+
+
+def _find(connection: Connection, version: Version) -> Model | None:
+    values = {"name": version.name, "version": version.version, "artifact": version.artifact}
+    row = queries.run(connection, SQL["find"], **values).mappings().first()
+    return Model(row["model_id"], version, _artifact(dict(row))) if row else None
+
+
+def _artifact(row: dict[str, Any]) -> Artifact:
+    return Artifact(
+        digest=row["digest"],
+        python_version=row["python_version"],
+        requirements=tuple(row["requirements"]),
+        signature=Signature.from_json(row["inputs"], row["outputs"]),
+        pickled=row["pickled"],
+    )
+
+
+def _add(connection: Connection, version: Version, found: Artifact) -> int:
+    inputs, outputs = found.signature.to_json()
+    added = queries.run(
+        connection,
+        SQL["add"],
+        name=version.name,
+        version=version.version,
+        digest=found.digest,
+        mlflow_run_id=version.run_id,
+        artifact=version.artifact,
+        python_version=found.python_version,
+        requirements=json.dumps(found.requirements),
+        inputs=inputs,
+        outputs=outputs,
+        pickled=found.pickled,
+    )
+    return int(added.scalar_one())

@@ -1,0 +1,192 @@
+"""Plan: find the pending rows, write the work list and its shards, in one transaction."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from croniter import croniter
+from sqlalchemy.engine import Connection
+
+from inference import check, lease, queries, signature, source, table, worklist
+from inference import search as searching
+from inference.database import PLAN_TIMEOUT, PREDICTIONS, Databases
+from inference.errors import RunHeld
+from inference.job import Job, interval
+from inference.lease import Caller
+from inference.model import Model
+from inference.request import Request
+from inference.search import Search, section
+
+SQL = queries.load("plan")
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What plan tells the orchestrator: ids and counts, nothing else."""
+
+    run_id: int
+    generation: int
+    state: str
+    message: str
+    shards: list[int] = field(default_factory=list)
+    planned: int = 0
+    pending: int = 0
+    oldest_pending: str | None = None
+
+
+def plan(databases: Databases, job: Job, request: Request, model: Model, caller: Caller) -> Planned:
+    """Plan one run of `job` with `model`. Calling it again starts that run over, unless it is published.
+
+    Raises SourceError, ModelError (the source or the model does not fit the job), RunHeld (more rows
+    than `max_planned_rows`; the run is recorded as held).
+    """
+    started = time.monotonic()
+    with databases.begin(PREDICTIONS, PLAN_TIMEOUT) as here, _source(databases, job, here) as there:
+        decision = lease.take(here, job, caller)
+        if decision.ended:
+            return _ended_before(here, job, request, model, caller, decision)
+        columns = source.describe(there, section(job))
+        source.check_expressions(there, section(job), job.cost)
+        signature.match(model.artifact.signature, columns, list(job.source.inputs), str(model))
+        check.validate(job, model.artifact.signature.outputs)
+        keys = [columns[name] for name in job.source.key]
+        table.ensure(here, job, keys, model.artifact.signature.outputs, str(model))
+        if here is there:
+            table.create_current(here, job, keys, section(job))
+        window_start, sweep = _window(here, job, request, model)
+        search = Search(job, request, model, here, there, columns, window_start, sweep)
+        planned = _plan_run(search, caller, decision.own_run_id, decision.approved_rows, started)
+    if planned.state == "held":
+        raise RunHeld(planned.message)
+    return planned
+
+
+@contextmanager
+def _source(databases: Databases, job: Job, here: Connection) -> Iterator[Connection]:
+    if databases.same(job.source.connection, PREDICTIONS):
+        yield here
+    else:
+        with databases.begin(job.source.connection, PLAN_TIMEOUT) as there:
+            yield there
+
+
+def _add_run(
+    here: Connection, job: Job, request: Request, model: Model, caller: Caller, run_id: int | None, now: datetime
+) -> tuple[int, int]:
+    values = {
+        "model_id": model.model_id,
+        "definition": json.dumps({**job.model_dump(mode="json", by_alias=True), "source": section(job)}),
+        "request": request.model_dump_json(),
+        "source_time": now,
+    }
+    if run_id is None:
+        added = queries.run(
+            here,
+            SQL["add_run"],
+            job=job.name,
+            orchestrator=caller.orchestrator,
+            external_id=caller.external_id,
+            **values,
+        )
+    else:
+        added = queries.run(here, SQL["restart_run"], run_id=run_id, **values)
+    row = added.one()
+    return row.run_id, row.generation
+
+
+def _ended_before(
+    here: Connection, job: Job, request: Request, model: Model, caller: Caller, decision: lease.Decision
+) -> Planned:
+    """This run has nothing to do: it is published already, or another one is at work."""
+    if decision.own_run_id is not None:
+        return Planned(decision.own_run_id, decision.generation, decision.state, decision.message)
+    now = queries.run(here, SQL["source_time"]).scalar_one()
+    run_id, generation = _add_run(here, job, request, model, caller, None, now)
+    _record(here, run_id, Planned(run_id, generation, "empty", decision.message))
+    return Planned(run_id, generation, "empty", decision.message)
+
+
+def _window(here: Connection, job: Job, request: Request, model: Model) -> tuple[datetime | None, bool]:
+    """Where the search starts (None: everywhere), and whether this run is a sweep."""
+    if request.mode != "pending":
+        return None, False
+    last = queries.run(
+        here, SQL["last_complete"], job=job.name, model_id=model.model_id, source=json.dumps(section(job))
+    ).scalar()
+    if job.source.cursor is None or last is None or queries.run(here, SQL["replays"], job=job.name).scalar():
+        return None, True
+    swept = queries.run(here, SQL["last_sweep"], job=job.name).scalar()
+    zone = ZoneInfo(job.schedule.time_zone)
+    tick = croniter(job.source.sweep, datetime.now(timezone.utc).astimezone(zone)).get_prev(datetime)
+    if swept is None or swept < tick:
+        return None, True
+    return last - interval(job.source.lookback), False
+
+
+def _plan_run(search: Search, caller: Caller, own: int | None, approved_rows: int, started: float) -> Planned:
+    now = queries.run(search.there, SQL["source_time"]).scalar_one()
+    run_id, generation = _add_run(search.here, search.job, search.request, search.model, caller, own, now)
+    lease.clear(search.here, search.job.name)
+    candidates = searching.candidates(search)
+    pending = searching.pending(search, candidates)
+    found = None
+    if search.request.dry_run:
+        found = queries.run(search.here, SQL["count"], {"pending": pending}, **search.values).one()
+    counts = worklist.create(search, run_id, generation, pending)
+    messages = worklist.find_gone(search, run_id, generation, candidates)
+    planned = _conclude(search, run_id, generation, counts, found, approved_rows, messages)
+    _record(search.here, run_id, planned, search, time.monotonic() - started)
+    return planned
+
+
+def _conclude(
+    search: Search, run_id: int, generation: int, counts: Any, found: Any, approved_rows: int, messages: list[str]
+) -> Planned:
+    """Cut the shards, or say why there are none."""
+    allowed = max(search.job.max_planned_rows, approved_rows)
+    deletes = any("to delete" in message for message in messages)
+    oldest = (found or counts).oldest
+    if counts.rows > allowed:
+        table.drop_work(search.here, run_id, generation)
+        message = (
+            f"{counts.rows} rows are pending, above max_planned_rows {allowed}. If that is right: python -m inference "
+            f"release {run_id}, then trigger the job again; or plan fewer with row_limit"
+        )
+        return Planned(run_id, generation, "held", message, [], counts.rows, counts.rows, _text(oldest))
+    if not counts.rows and not deletes:
+        table.drop_work(search.here, run_id, generation)
+        return Planned(run_id, generation, "empty", "; ".join(["nothing is pending", *messages]))
+    table.create_result(search.here, run_id, generation, search.model.artifact.signature.outputs)
+    shards = worklist.cut(search, run_id, generation, counts.inputs) if counts.rows else []
+    message = "; ".join([f"{counts.rows} rows in {len(shards)} shards by {search.model}", *messages])
+    pending = found.rows if found else counts.rows
+    return Planned(run_id, generation, "planned", message, shards, counts.rows, pending, _text(oldest))
+
+
+def _record(here: Connection, run_id: int, planned: Planned, search: Search | None = None, seconds: float = 0) -> None:
+    everything = search is not None and search.request.mode in ("pending", "rescore") and not search.request.dry_run
+    queries.run(
+        here,
+        SQL["record"],
+        run_id=run_id,
+        state=planned.state,
+        message=planned.message,
+        pending=planned.pending,
+        planned=planned.planned,
+        sweep=bool(search and search.sweep),
+        window_start=search.window_start if search else None,
+        complete=everything and planned.state == "empty",  # of a planned run, publish decides
+        oldest=planned.oldest_pending,
+        seconds=seconds,
+    )
+
+
+def _text(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None

@@ -1,0 +1,111 @@
+"""Publish: one transaction into the live table; readers see the old predictions, then the new."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from psycopg2 import sql
+from sqlalchemy.engine import Connection
+
+from inference import check, lease, queries, search, table
+from inference.check import Run
+from inference.database import PLAN_TIMEOUT, PREDICTIONS, Databases
+from inference.errors import RequestError, TakenOver
+
+SQL = queries.load("publish")
+
+
+@dataclass(frozen=True)
+class Published:
+    run_id: int
+    state: str
+    message: str
+
+
+def publish(databases: Databases, run_id: int) -> Published:
+    """Make a checked run visible. A run that is published, empty or held already stays as it is.
+
+    Raises TakenOver if a later run owns the job, WorkLost if Postgres emptied the work tables.
+    """
+    started = time.monotonic()
+    with databases.begin(PREDICTIONS, PLAN_TIMEOUT) as connection:
+        run = check.read_run(connection, run_id)
+        queries.run(connection, SQL["lock_job"], job=run.job.name)
+        queries.run(connection, check.SQL["lock_run"], run_id=run_id)
+        run = check.read_run(connection, run_id)
+        if run.state in ("published", "empty") or (run.state == "held" and not run.approved):
+            return Published(run_id, run.state, f"run {run_id} is {run.state}: nothing to publish; {run.message}")
+        if run.state not in ("checked", "held"):
+            raise TakenOver(f"run {run_id} is {run.state}, so it is not published: {run.message}")
+        check.require_tables(connection, run)
+        deleted = _merge(connection, run)
+        queries.run(connection, SQL["record"], run_id=run_id, deleted=deleted, seconds=time.monotonic() - started)
+        lease.clear(connection, run.job.name)
+    return Published(run_id, "published", f"run {run_id} is published: {run.message}")
+
+
+def release(databases: Databases, run_id: int) -> str:
+    """Let a held run go on: publish its results, or allow the next run to plan as many rows."""
+    with databases.begin(PREDICTIONS) as connection:
+        run = _require_held(connection, run_id)
+        queries.run(connection, SQL["approve"], run_id=run_id)
+        scored = queries.run(connection, SQL["has_gone"], name=f"prediction.result_{run_id}_{run.generation}").scalar()
+    if scored:
+        return publish(databases, run_id).message
+    return f"run {run_id} is released: the next run of {run.job.name} may plan {run.planned} rows"
+
+
+def discard(databases: Databases, run_id: int) -> str:
+    """End a held run without publishing it."""
+    with databases.begin(PREDICTIONS) as connection:
+        run = _require_held(connection, run_id)
+        queries.run(connection, check.SQL["fail"], run_id=run_id, message=f"discarded: {run.message}")
+        table.drop_work(connection, run_id, run.generation)
+    return f"run {run_id} is discarded: its rows are pending again"
+
+
+def _require_held(connection: Connection, run_id: int) -> Run:
+    run = check.read_run(connection, run_id)
+    if run.state != "held":
+        raise RequestError(f"run {run_id} is {run.state}; only a held run can be released or discarded")
+    return run
+
+
+def _merge(connection: Connection, run: Run) -> int:
+    """Write the run's rows into the live table; returns the number of deleted predictions."""
+    parts, values = _parts(run), {"run_id": run.run_id, "job": run.job.name}
+    values["model_id"] = queries.run(connection, SQL["model"], run_id=run.run_id).scalar_one()
+    keeps = run.job.history == "append"
+    if keeps:
+        queries.run(connection, SQL["keep_history"], parts)
+    queries.run(connection, SQL["merge"], parts, **values)
+    queries.run(connection, SQL["resolve"], parts, **values)
+    queries.run(connection, SQL["quarantine"], parts, **values)
+    name = f"prediction.gone_{run.run_id}_{run.generation}"
+    if not queries.run(connection, SQL["has_gone"], name=name).scalar():
+        return 0
+    if keeps:
+        queries.run(connection, SQL["keep_deleted"], parts)
+    return queries.run(connection, SQL["delete"], parts, **values).rowcount
+
+
+def _parts(run: Run) -> dict[str, sql.Composable]:
+    key, outputs = list(run.job.source.key), [item.name for item in run.outputs]
+    numbers = search.key_names(len(key))
+    everything = [*key, *table.METADATA, *outputs]
+    return {
+        **run.parts,
+        "target": table.target(run.job.name),
+        "history": table.history(run.job.name),
+        "gone": table.gone(run.run_id, run.generation),
+        "joined": search.keys_equal(run.job, "p", "w"),
+        "columns": queries.columns(everything),
+        "old_columns": queries.columns(everything, "p"),
+        "key": queries.columns(key),
+        "work_key": queries.columns(numbers, "w"),
+        "key_text": queries.as_text(numbers, "w"),
+        "outputs": queries.columns(outputs),
+        "result_outputs": queries.columns(outputs, "r"),
+        "new_outputs": queries.columns(outputs, "excluded"),
+    }

@@ -1,0 +1,132 @@
+"""MLflow over REST: resolve a version, log a run. No import of mlflow, which costs seconds."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
+
+from inference.errors import ConfigurationError, ModelError, Unavailable
+
+
+@dataclass(frozen=True)
+class Version:
+    """A registered model version. `artifact`: where MLflow keeps its files."""
+
+    name: str
+    version: str
+    artifact: str
+    run_id: str | None
+
+    def __str__(self) -> str:
+        return f"{self.name} version {self.version}"
+
+
+class Registry:
+    """The tracking server at `address` (default: MLFLOW_TRACKING_URI). `retries`: of each call."""
+
+    def __init__(self, address: str | None = None, retries: int = 0) -> None:
+        given = address or os.environ.get("MLFLOW_TRACKING_URI", "")
+        if not given.startswith(("http://", "https://")):
+            raise ConfigurationError(
+                f"MLFLOW_TRACKING_URI: {given!r} is no address of an MLflow server; set http://host:port"
+            )
+        self.address = given.rstrip("/")
+        self._session = requests.Session()
+        user = os.environ.get("MLFLOW_TRACKING_USERNAME")
+        if user:
+            self._session.auth = (user, os.environ.get("MLFLOW_TRACKING_PASSWORD", ""))
+        retry = Retry(
+            retries,
+            backoff_factor=1,
+            status_forcelist=(500, 502, 503, 504),
+            allowed_methods=None,
+            raise_on_status=False,
+        )
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, HTTPAdapter(max_retries=retry))
+
+    def call(self, method: str, path: str, **values: Any) -> dict[str, Any]:
+        """One REST call; raises Unavailable (address and cause) or ModelError (the server's words)."""
+        place: dict[str, Any] = {"params": values} if method == "GET" else {"json": values}
+        try:
+            response = self._session.request(method, f"{self.address}/api/2.0/mlflow/{path}", timeout=(5, 30), **place)
+        except requests.RequestException as error:
+            raise Unavailable(
+                f"MLflow at {self.address} does not answer: {_cause(error)}. Is the server up, and is "
+                "MLFLOW_TRACKING_URI right?"
+            ) from None
+        if response.status_code >= 500:
+            raise Unavailable(f"MLflow at {self.address} answers {response.status_code} to {path}; see its log")
+        try:
+            content: dict[str, Any] = response.json()
+        except ValueError:
+            raise Unavailable(
+                f"MLflow at {self.address} answers {response.status_code} without JSON to {path}; "
+                "is that address an MLflow server?"
+            ) from None
+        if response.status_code >= 400:
+            raise ModelError(f"MLflow at {self.address}: {content.get('message', response.status_code)}")
+        return content
+
+    def resolve(self, name: str, reference: str) -> Version:
+        """The version that an alias (or a version number) means now."""
+        try:
+            if reference.isdigit():
+                found = self.call("GET", "model-versions/get", name=name, version=reference)
+            else:
+                found = self.call("GET", "registered-models/alias", name=name, alias=reference)
+        except ModelError as error:
+            what = f"version {reference}" if reference.isdigit() else f"alias {reference!r}"
+            raise ModelError(
+                f"model {name!r} has no {what} ({error}). Register a version and set the alias: "
+                "python -m inference models register --help"
+            ) from None
+        version = found["model_version"]
+        return Version(version["name"], str(version["version"]), version["source"], version.get("run_id") or None)
+
+    def experiment(self, name: str) -> str:
+        """The id of an experiment, made if need be."""
+        try:
+            found = self.call("GET", "experiments/get-by-name", experiment_name=name)
+            return str(found["experiment"]["experiment_id"])
+        except ModelError:
+            return str(self.call("POST", "experiments/create", name=name)["experiment_id"])
+
+    def log_run(
+        self,
+        experiment: str,
+        name: str,
+        parameters: Mapping[str, Any],
+        metrics: Mapping[str, float],
+        tags: Mapping[str, str],
+    ) -> str:
+        """Log one finished run and return its id."""
+        now = int(time.time() * 1000)
+        created = self.call(
+            "POST", "runs/create", experiment_id=self.experiment(experiment), run_name=name, start_time=now,
+            tags=[{"key": key, "value": value} for key, value in tags.items()],
+        )  # fmt: skip
+        run_id = str(created["run"]["info"]["run_id"])
+        self.call(
+            "POST", "runs/log-batch", run_id=run_id,
+            params=[{"key": key, "value": str(value)} for key, value in parameters.items()],
+            metrics=[
+                {"key": key, "value": value, "timestamp": now, "step": 0} for key, value in metrics.items()
+            ],
+        )  # fmt: skip
+        self.call("POST", "runs/update", run_id=run_id, status="FINISHED", end_time=now)
+        return run_id
+
+
+def _cause(error: requests.RequestException) -> str:
+    inner: BaseException = error
+    while inner.__cause__ or inner.__context__:
+        inner = inner.__cause__ or inner.__context__ or inner
+    return str(inner)

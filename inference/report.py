@@ -1,0 +1,45 @@
+"""Report: one MLflow run for each published run, in the experiment `predictions/<job>`."""
+
+from __future__ import annotations
+
+import logging
+
+from inference import queries
+from inference.database import PREDICTIONS, Databases
+from inference.errors import InferenceError
+from inference.registry import Registry
+
+SQL = queries.load("report")
+log = logging.getLogger(__name__)
+
+_PARAMETERS = ("run_id", "mode", "model", "version", "digest", "sweep", "shards", "orchestrator", "external_id")
+_COUNTS = (
+    "planned", "predicted", "reused", "quarantined", "vanished", "deferred", "changed_at_read", "deleted", "calls"
+)  # fmt: skip
+
+
+def report(databases: Databases, run_id: int, registry: Registry) -> str | None:
+    """Log a published run and return MLflow's id of it; None, and a warning, if that cannot be done.
+
+    A run whose predictions people already see is not made red because MLflow is down.
+    """
+    with databases.begin(PREDICTIONS) as connection:
+        run = queries.run(connection, SQL["run"], run_id=run_id).mappings().one()
+    if run["state"] != "published":
+        log.info("run %d is %s: nothing to report", run_id, run["state"])
+        return None
+    predict = run["timings"].get("predict") or 0
+    metrics = {name: float(run[name]) for name in _COUNTS}
+    metrics |= {f"seconds_{stage}": float(value) for stage, value in run["timings"].items()}
+    metrics["peak_memory_bytes"] = float(run["peak_memory"])
+    if predict:
+        metrics["rows_per_second"] = run["predicted"] / predict
+    source = f"models:/{run['model']}/{run['version']}"
+    link = f"{registry.address}/#/models/{run['model']}/versions/{run['version']}"
+    tags = {"mlflow.note.content": f"[{source}]({link}): {run['message']}", "model_version": source}
+    parameters = {name: run[name] for name in _PARAMETERS}
+    try:
+        return registry.log_run(f"predictions/{run['job']}", f"run {run_id}", parameters, metrics, tags)
+    except InferenceError as error:
+        log.warning("run %d is published, but not reported to MLflow: %s", run_id, error)
+        return None

@@ -1,0 +1,136 @@
+"""One shard, from its committed cursor to its end: reading, scoring and writing overlap."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from types import FrameType
+from typing import Optional
+
+from inference import memory, work
+from inference.channel import Channel, Closed
+from inference.database import PREDICTIONS, Databases
+from inference.errors import Interrupted
+from inference.predict import Predictor, Scored, Scorer
+from inference.progress import Progress
+from inference.read import Chunk, Reader
+from inference.work import Work
+from inference.write import Writer
+
+log = logging.getLogger(__name__)
+
+# Chunks that wait before the model and after it. Scored but not committed are at most QUEUED + 2.
+QUEUED = 1
+HEARTBEAT = 10.0  # seconds
+
+
+def run(databases: Databases, run_id: int, generation: int, number: int, load: Callable[[Work], Predictor]) -> None:
+    """Score one shard. Raises Interrupted after SIGTERM, once the chunk at hand is committed."""
+    stopping = _on_signal()
+    with databases.begin(PREDICTIONS) as connection:
+        task = work.begin(connection, run_id, generation, number, socket.gethostname())
+    shard = task.shard
+    if shard.cursor == shard.last:
+        log.info("%s: is complete already", shard)
+        return
+    if shard.attempt > 1:
+        log.info("%s: attempt %d goes on after ordinal %d of %d", shard, shard.attempt, shard.cursor, shard.last)
+    model = load(task)
+    names = task.source["inputs"]
+    _pipe(databases, task, Scorer(model, task.signature, names, task.sizes["batch_rows"]), stopping)
+
+
+def _on_signal() -> threading.Event:
+    stopping = threading.Event()
+
+    def stop(_number: int, _frame: Optional[FrameType]) -> None:
+        stopping.set()
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGINT, stop)
+    return stopping
+
+
+def _pipe(databases: Databases, task: Work, scorer: Scorer, stopping: threading.Event) -> None:
+    held = memory.reset_peak()
+    before: Channel[Chunk] = Channel(QUEUED)
+    after: Channel[Scored] = Channel(QUEUED)
+    progress = Progress(task.shard)
+    with ThreadPoolExecutor(2, thread_name_prefix="shard") as threads:
+        threads.submit(_read, Reader(databases, task), before)
+        writing = threads.submit(_write, Writer(databases, task), before, after, progress, held)
+        try:
+            complete = _score(scorer, before, after, stopping)
+        except Closed:  # the writer failed and says why
+            complete = True
+        except BaseException as error:
+            after.close(error)
+            raise
+        finally:
+            before.close()
+            after.close()
+        writing.result()
+    progress.end(held, memory.peak())
+    if not complete:
+        raise Interrupted(
+            f"{task.shard}: stopped by a signal; everything scored is committed, a retry goes on from there"
+        )
+
+
+def _score(scorer: Scorer, before: Channel[Chunk], after: Channel[Scored], stopping: threading.Event) -> bool:
+    """Score chunk after chunk; False if a signal ended it before the last."""
+    while True:
+        try:
+            chunk = before.get()
+        except Closed:
+            return True
+        if stopping.is_set():
+            return False
+        after.put(scorer.score(chunk))
+
+
+def _read(reader: Reader, before: Channel[Chunk]) -> None:
+    try:
+        for chunk in reader.chunks():
+            before.put(chunk)
+        before.close()
+    except Closed:
+        pass
+    except BaseException as error:
+        before.close(error)
+    finally:
+        reader.close()
+
+
+def _write(writer: Writer, before: Channel[Chunk], after: Channel[Scored], progress: Progress, held: int) -> None:
+    try:
+        while True:
+            started = time.monotonic()
+            scored = _next(writer, after)
+            if scored is None:
+                return
+            writer.commit(scored, time.monotonic() - started, held, memory.peak())
+            progress.advance(scored)
+    except BaseException as error:
+        before.close(error)
+        after.close(error)
+        raise
+    finally:
+        writer.close()
+
+
+def _next(writer: Writer, after: Channel[Scored]) -> Optional[Scored]:
+    """The next chunk to write; a sign of life while there is none."""
+    while True:
+        try:
+            return after.get(HEARTBEAT)
+        except TimeoutError:
+            writer.alive()
+        except Closed:
+            return None

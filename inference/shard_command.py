@@ -1,0 +1,65 @@
+"""`python -m inference shard`: one shard, inside the model's environment, with nothing but what it needs.
+
+No typer, no pydantic here: the model's environment has neither.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import logging
+import os
+import signal
+import sys
+from typing import Optional
+
+from inference import digest, shard
+from inference.database import Databases
+from inference.errors import InferenceError, ModelError
+from inference.predict import Predictor
+from inference.state import model_folder
+from inference.work import Work
+
+
+def main(arguments: Optional[list[str]] = None) -> int:
+    """Returns the exit code: 0 done, 65 a retry cannot help, 75 a retry goes on from the last chunk."""
+    parser = argparse.ArgumentParser("python -m inference shard", description=__doc__)
+    for name in ("run", "generation", "shard"):
+        parser.add_argument(f"--{name}", type=int, required=True)
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    _die_with_parent()
+    try:
+        shard.run(Databases(), options.run, options.generation, options.shard, load)
+    except InferenceError as error:
+        print(f"error: {error}", flush=True)
+        return error.exit_code
+    return 0
+
+
+def load(work: Work) -> Predictor:
+    """Load the model that was planned, after checking that its files are still the same."""
+    path = model_folder(work.digest)
+    if not path.exists() or digest.digest(path) != work.digest:
+        raise ModelError(
+            f"the files of model {work.digest[:12]} are not as planned in {path}; clear the task, or plan again"
+        )
+    if not work.allow_pickle:
+        os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
+    import mlflow.pyfunc
+
+    logging.getLogger("mlflow").setLevel(logging.ERROR)
+    try:
+        model: Predictor = mlflow.pyfunc.load_model(str(path))
+    except Exception as error:
+        raise ModelError(f"the model cannot be loaded: {type(error).__name__}: {error}") from error
+    return model
+
+
+def _die_with_parent() -> None:
+    """Get SIGTERM when the process that started this one dies, however it dies (Linux)."""
+    if sys.platform == "linux":
+        parent = os.getppid()
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+        if os.getppid() != parent:
+            os.kill(os.getpid(), signal.SIGTERM)

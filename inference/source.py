@@ -1,0 +1,117 @@
+"""The source relation: its columns, and the SQL expressions made from the job's `source` section.
+
+Runs in Airflow's environment (plan) and in a model's (read): `source` is the section as a dict.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg2 import sql
+from sqlalchemy.engine import Connection
+
+from inference import queries
+from inference.errors import SourceError
+from inference.queries import Identifier, column, expression, fill
+
+SQL = queries.load("source")
+
+# Part of what is hashed: a change in how the text is made must make every row pending, not some.
+HASH_FORMAT = 1
+
+# Types whose size is known without reading the value, even when it is stored out of line.
+_OCTETS = {"text", "varchar", "bpchar", "bytea"}
+_FIXED = {"bool", "int2", "int4", "int8", "float4", "float8", "date", "timestamp", "timestamptz", "uuid"}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column as the catalog has it. `kind`: name of the base type, `enum`, or `_x` for an array of x."""
+
+    name: str
+    type: str
+    kind: str
+    collation: str | None
+    required: bool
+
+    @property
+    def type_and_collation(self) -> str:
+        return f"{self.type} COLLATE {self.collation}" if self.collation else self.type
+
+
+def relation(source: dict[str, Any]) -> sql.Composable:
+    return Identifier(source["schema"], source["relation"])
+
+
+def describe(connection: Connection, source: dict[str, Any]) -> dict[str, Column]:
+    """The source's columns by name. Raises SourceError if the relation or a named column is missing."""
+    schema, name = source["schema"], source["relation"]
+    rows = queries.run(connection, SQL["columns"], schema=schema, relation=name).mappings().all()
+    if not rows:
+        raise SourceError(
+            f"source: {schema}.{name} is no table or view that connection {source['connection']!r} may read. "
+            "Check source.schema and source.relation (names are case-sensitive) and the role's grants."
+        )
+    found = {row["name"]: Column(**row) for row in rows}
+    cursor = [source["cursor"]] if source["cursor"] else []
+    for field, names in (("key", source["key"]), ("inputs", source["inputs"]), ("cursor", cursor)):
+        for wanted in names:
+            if wanted not in found:
+                raise SourceError(
+                    f"source.{field}: {wanted!r} is no column of {schema}.{name}, which has: {', '.join(found)}"
+                )
+    if cursor and found[cursor[0]].kind != "timestamptz":
+        raise SourceError(
+            f"source.cursor: {cursor[0]!r} is {found[cursor[0]].type}; it must be timestamptz (a timestamp "
+            "without time zone could mean any hour). Leave the cursor out, or convert it in a view."
+        )
+    return found
+
+
+def check_expressions(connection: Connection, source: dict[str, Any], cost: str) -> None:
+    """Let Postgres parse `where` and `cost`, each alone, and refuse volatile functions."""
+    for field, text, block in (("source.where", source["where"], "parse_where"), ("cost", cost, "parse_cost")):
+        if text is None:
+            continue
+        volatile = queries.run(connection, SQL["volatile"], text=text).scalars().all()
+        if volatile:
+            raise SourceError(f"{field}: {text!r}: {volatile[0]}() gives another value each time; use none such")
+        savepoint = connection.begin_nested()
+        try:
+            parts = {"source": relation(source), "expression": expression(text)}
+            queries.run(connection, SQL[block], parts)
+        except Exception as error:
+            reason = str(getattr(error, "orig", error)).strip().splitlines()[0]
+            raise SourceError(f"{field}: {text!r}: Postgres says: {reason}") from None
+        finally:
+            savepoint.rollback()
+
+
+def input_hash(source: dict[str, Any], inputs: sql.Composable) -> sql.Composable:
+    """128 bits over the exact input values and names; NULL where the source is append-only."""
+    if source["changes"] == "none":
+        return sql.SQL("NULL::uuid")
+    names = json.dumps([HASH_FORMAT, *source["inputs"]], ensure_ascii=False)
+    return fill(SQL["input_hash"], names=sql.SQL(literal(names).replace("%", "%%")), inputs=inputs)
+
+
+def rows(source: dict[str, Any]) -> sql.Composable:
+    """The source's rows that the job is about, as a subquery."""
+    return fill(SQL["rows"], source=relation(source), where=expression(source["where"] or "true"))
+
+
+def octets(inputs: list[Column], alias: str) -> sql.Composable:
+    """About how many bytes a row's inputs take, without reading values that are stored out of line."""
+    sizes = [
+        fill(SQL["octets" if item.kind in _OCTETS else "stored_octets"], value=column(item.name, alias))
+        for item in inputs
+        if item.kind not in _FIXED
+    ]
+    return sql.SQL(" + ").join([sql.SQL(str(16 * len(inputs))), *sizes])
+
+
+def literal(value: str) -> str:
+    """A string constant of SQL (standard_conforming_strings, the default since Postgres 9.1)."""
+    return "'" + value.replace("'", "''") + "'"

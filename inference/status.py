@@ -1,0 +1,46 @@
+"""Status: jobs, their latest runs, and what a job that is no more has left behind."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from inference import queries, table
+from inference.database import PREDICTIONS, Databases
+from inference.errors import RequestError
+
+SQL = queries.load("status")
+
+
+def jobs(databases: Databases, job: str | None) -> list[dict[str, Any]]:
+    """One row a job that has planned; `age`: seconds for which every visible row has had its prediction."""
+    with databases.begin(PREDICTIONS) as connection:
+        return [dict(row) for row in queries.run(connection, SQL["jobs"], job=job).mappings()]
+
+
+def runs(databases: Databases, job: str | None, limit: int) -> list[dict[str, Any]]:
+    """The latest runs, newest first."""
+    with databases.begin(PREDICTIONS) as connection:
+        return [dict(row) for row in queries.run(connection, SQL["runs"], job=job, limit=limit).mappings()]
+
+
+def known(databases: Databases) -> list[str]:
+    """Names of the jobs that have tables, whether or not they still have a job file."""
+    with databases.begin(PREDICTIONS) as connection:
+        return list(queries.run(connection, SQL["known"]).scalars())
+
+
+def drop(databases: Databases, job: str) -> None:
+    """Drop a job's tables, view, runs and quarantine. Its predictions are gone."""
+    if job not in known(databases):
+        raise RequestError(f"job {job!r} has no tables; those that have: {', '.join(known(databases)) or 'none'}")
+    parts = {
+        "view": queries.table(job),
+        "current": queries.table(f"{job}__current"),
+        "target": table.target(job),
+        "history": table.history(job),
+    }
+    with databases.begin(PREDICTIONS) as connection:
+        queries.run(connection, SQL["drop_current"], parts)
+        queries.run(connection, SQL["drop_job"], parts)
+        table.drop_leftovers(connection, job, also_open=True)
+        queries.run(connection, SQL["forget"], job=job)

@@ -1,0 +1,190 @@
+"""The tables and views of one job, made from the source's key and the model's signature."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from psycopg2 import sql
+from sqlalchemy.engine import Connection
+
+from inference import queries, source
+from inference.database import SESSION
+from inference.errors import ModelError, SourceError
+from inference.job import Job
+from inference.queries import column, expression, fill, table
+from inference.signature import Output
+from inference.source import Column
+
+SQL = queries.load("table")
+
+METADATA = ("input_hash", "model_id", "run_id", "predicted_at")
+RESERVED = {*METADATA, "model_name", "model_version", "ordinal", "outcome", "error", "message", "is_current"}
+
+
+def target(job: str) -> sql.Composable:
+    """The live slot: what publish writes and the view shows."""
+    return table(f"{job}__blue")
+
+
+def history(job: str) -> sql.Composable:
+    return table(f"{job}__history")
+
+
+def work(run_id: int, generation: int) -> sql.Composable:
+    return table(f"work_{run_id}_{generation}")
+
+
+def result(run_id: int, generation: int) -> sql.Composable:
+    return table(f"result_{run_id}_{generation}")
+
+
+def gone(run_id: int, generation: int) -> sql.Composable:
+    """Keys of predictions whose row is no longer in the source, found by a sweep."""
+    return table(f"gone_{run_id}_{generation}")
+
+
+def ensure(connection: Connection, job: Job, keys: list[Column], outputs: tuple[Output, ...], model: str) -> None:
+    """Make or extend the job's tables and view. Raises ModelError or SourceError where they do not fit."""
+    _refuse_names(outputs, [key.name for key in keys], model)
+    existing = _columns(connection, f"{job.name}__blue")
+    if existing:
+        _compare_keys(connection, job, keys, existing)
+        _extend(connection, job, outputs, existing, model)
+    else:
+        parts = {
+            "target": target(job.name),
+            "keys": _definitions(keys),
+            "key": queries.columns(job.source.key),
+            "outputs": _outputs(outputs),
+        }
+        queries.run(connection, SQL["create_target"], parts)
+    if job.history == "append":
+        queries.run(connection, SQL["create_history"], {"history": history(job.name), "target": target(job.name)})
+    _create_view(connection, job, [item.name for item in outputs])
+
+
+def create_current(connection: Connection, job: Job, keys: list[Column], section: dict[str, Any]) -> None:
+    """`prediction.<job>__current`: each row of the source, and whether its prediction is up to date.
+
+    A function's body is text to Postgres, so the company's migrations of the source do not meet a
+    dependency; its settings make the hash the same in any session.
+    """
+    current: sql.Composable = sql.SQL("p.run_id IS NOT NULL")
+    if job.source.changes == "hash":
+        current = sql.SQL("p.input_hash IS NOT DISTINCT FROM ") + source.input_hash(
+            section, queries.columns(job.source.inputs, "s")
+        )
+    name = table(f"{job.name}__current")
+    body = fill(
+        SQL["current"],
+        keys=queries.columns(job.source.key, "s"),
+        rows=source.rows(section),
+        target=target(job.name),
+        joined=queries.equal(job.source.key, "p", "s"),
+        current=current,
+    )
+    settings = [f"SET {name} = '{value}'" for name, value in SESSION.items() if not name.endswith("timeout")]
+    parts = {
+        "name": name,
+        "keys": _definitions(keys),
+        "settings": sql.SQL(" ".join(settings)),
+        "body": sql.SQL(source.literal(queries.text(connection, body).replace("%%", "%"))),
+    }
+    queries.run(connection, SQL["create_current"], parts)
+
+
+def create_result(connection: Connection, run_id: int, generation: int, outputs: tuple[Output, ...]) -> None:
+    parts = {"result": result(run_id, generation), "outputs": _outputs(outputs)}
+    queries.run(connection, SQL["create_result"], parts)
+    queries.run(connection, SQL["mark_result"], parts)
+
+
+def drop_leftovers(connection: Connection, job: str, also_open: bool = False) -> None:
+    """Drop the work tables of this job's runs that are over, or of all."""
+    for name in queries.run(connection, SQL["leftovers"], job=job, also_open=also_open).scalars().all():
+        queries.run(connection, SQL["drop"], {"table": table(name)})
+
+
+def drop_work(connection: Connection, run_id: int, generation: int) -> None:
+    for name in (work, result, gone):
+        queries.run(connection, SQL["drop"], {"table": name(run_id, generation)})
+
+
+def _columns(connection: Connection, name: str) -> dict[str, str]:
+    rows = queries.run(connection, SQL["columns"], table=name)
+    return {row.name: row.type for row in rows}
+
+
+def _refuse_names(outputs: tuple[Output, ...], keys: list[str], model: str) -> None:
+    for name in keys:
+        if name in RESERVED:
+            raise SourceError(
+                f"source.key: {name!r} is the name of a column that the pipeline adds "
+                f"({', '.join(sorted(RESERVED))}). Rename it in a view."
+            )
+    for item in outputs:
+        if item.name in keys or item.name in RESERVED:
+            raise ModelError(
+                f"{model}: output {item.name!r} is named like a key or a column that the pipeline adds "
+                f"({', '.join(sorted(RESERVED.union(keys)))}). Rename it in the model."
+            )
+
+
+def _definitions(keys: list[Column]) -> sql.Composable:
+    return sql.SQL(", ").join(
+        fill("{name} {type}", name=column(key.name), type=expression(key.type_and_collation)) for key in keys
+    )
+
+
+def _outputs(outputs: tuple[Output, ...]) -> sql.Composable:
+    return sql.SQL(", ").join(
+        fill("{name} {type}", name=column(item.name), type=expression(item.type)) for item in outputs
+    )
+
+
+def _compare_keys(connection: Connection, job: Job, keys: list[Column], existing: dict[str, str]) -> None:
+    names = list(existing)
+    had = {name: existing[name] for name in names[: names.index(METADATA[0])]}
+    wanted = {key.name: key.type for key in keys}
+    if had != wanted:
+        raise SourceError(
+            f"source.key: the table of job {job.name!r} has the key {had}, the source now gives {wanted}. A changed "
+            "key makes other predictions: give the job a new name, or drop the old: python -m inference jobs "
+            f"--drop {job.name}"
+        )
+
+
+def _extend(
+    connection: Connection, job: Job, outputs: tuple[Output, ...], existing: dict[str, str], model: str
+) -> None:
+    names = list(existing)
+    had = {name: existing[name] for name in names[names.index(METADATA[-1]) + 1 :]}
+    wanted = {item.name: queries.run(connection, SQL["canonical"], type=item.type).scalar_one() for item in outputs}
+    for name, kind in had.items():
+        if wanted.get(name, kind) != kind or name not in wanted:
+            now = f"is now {wanted[name]}" if name in wanted else "is missing"
+            raise ModelError(
+                f"{model}: output {name!r} was {kind} in prediction.{job.name} and {now}. People query that column: "
+                "register a version with the old output, or give the job a new name."
+            )
+    for item in outputs:
+        if item.name not in had:
+            parts = {"column": column(item.name), "type": expression(item.type)}
+            queries.run(connection, SQL["add_column"], {"target": target(job.name), **parts})
+            if _columns(connection, f"{job.name}__history"):
+                queries.run(connection, SQL["add_column"], {"target": history(job.name), **parts})
+
+
+def _create_view(connection: Connection, job: Job, outputs: list[str]) -> None:
+    first = [*job.source.key, *outputs, "model_name", "model_version", *METADATA]
+    known = list(_columns(connection, job.name))
+    if known == first:
+        return
+    names = known + [name for name in first if name not in known]
+    special = {"model_name": "m.name AS model_name", "model_version": "m.version AS model_version"}
+    parts = [sql.SQL(special[name]) if name in special else column(name, "p") for name in names]
+    queries.run(
+        connection,
+        SQL["create_view"],
+        {"view": table(job.name), "columns": sql.SQL(", ").join(parts), "target": target(job.name)},
+    )

@@ -1,0 +1,94 @@
+"""What a shard's process is given: a frozen record, read from the run's row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.engine import Connection
+
+from inference import queries
+from inference.errors import PermanentError, TakenOver
+from inference.signature import Signature
+
+SQL = queries.load("shard")
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One attempt at one shard. Ordinals are inclusive; `cursor` is the last committed one."""
+
+    run_id: int
+    generation: int
+    number: int
+    attempt: int
+    first: int
+    last: int
+    cursor: int
+
+    def __str__(self) -> str:
+        return f"run {self.run_id} shard {self.number}"
+
+
+@dataclass(frozen=True)
+class Work:
+    """Job, model and shard, as plan wrote them down."""
+
+    shard: Shard
+    job: str
+    source: dict[str, Any]
+    sizes: dict[str, int]
+    digest: str
+    allow_pickle: bool
+    signature: Signature
+
+
+def begin(connection: Connection, run_id: int, generation: int, number: int, host: str) -> Work:
+    """Start the next attempt at a shard; earlier attempts can write nothing from here on.
+
+    Raises TakenOver if a later plan or run owns the work, PermanentError if there is no such shard.
+    """
+    values = {"run_id": run_id, "generation": generation, "shard": number}
+    queries.run(connection, SQL["terminate"], **values)
+    run = queries.run(connection, SQL["run"], run_id=run_id).mappings().first()
+    if run is None:
+        raise PermanentError(f"there is no run {run_id}")
+    if run["generation"] != generation or run["state"] not in ("planned", "predicting"):
+        raise TakenOver(
+            f"run {run_id} is {run['state']} in generation {run['generation']}: generation {generation} of it "
+            "has nothing to do any more"
+        )
+    row = queries.run(connection, SQL["begin"], host=host, **values).mappings().first()
+    if row is None:
+        raise PermanentError(f"run {run_id}, generation {generation} has no shard {number}")
+    queries.run(connection, SQL["predicting"], run_id=run_id)
+    shard = Shard(run_id, generation, number, row["attempt"], row["first_ordinal"], row["last_ordinal"], row["cursor"])
+    definition = run["definition"]
+    return Work(
+        shard=shard,
+        job=run["job"],
+        source=definition["source"],
+        sizes=definition["sizes"],
+        digest=run["digest"],
+        allow_pickle=definition["model"]["allow_pickle"],
+        signature=Signature.from_json(run["inputs"], run["outputs"]),
+    )
+
+
+def register(connection: Connection, shard: Shard) -> None:
+    """Record this session's server process with the attempt, so that a successor can end it."""
+    if queries.run(connection, SQL["register"], **identity(shard)).rowcount == 0:
+        raise taken_over(shard)
+
+
+def taken_over(shard: Shard) -> TakenOver:
+    return TakenOver(f"{shard}: attempt {shard.attempt} was taken over by a later one. Nothing was written")
+
+
+def identity(shard: Shard) -> dict[str, Any]:
+    return {
+        "run_id": shard.run_id,
+        "generation": shard.generation,
+        "shard": shard.number,
+        "attempt": shard.attempt,
+    }

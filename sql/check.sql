@@ -1,0 +1,83 @@
+-- What became of every planned row, counted over the rows themselves.
+
+-- name: run
+SELECT r.run_id, r.job, r.state, r.generation, r.pending, r.planned, r.definition, r.request, r.message, r.approved, m.outputs,
+       m.name || ' version ' || m.version AS model
+FROM prediction.run r JOIN prediction.model m USING (model_id) WHERE r.run_id = %(run_id)s;
+
+-- name: lock_run
+SELECT state FROM prediction.run WHERE run_id = %(run_id)s FOR UPDATE;
+
+-- name: unfinished
+SELECT shard, cursor, last_ordinal FROM prediction.shard
+WHERE run_id = %(run_id)s AND generation = %(generation)s AND cursor < last_ordinal ORDER BY shard;
+
+-- name: sentinels
+SELECT EXISTS (SELECT FROM {work} WHERE ordinal = 0) AND EXISTS (SELECT FROM {result} WHERE ordinal = 0);
+
+-- A duplicate stands and falls with the row that was read for it, as long as that row's input was the planned one.
+-- name: fate
+CASE WHEN r.ordinal IS NULL THEN 'missing'
+     WHEN NOT w.duplicate THEN r.outcome
+     WHEN r.outcome = 'vanished' OR coalesce(r.input_hash, w.input_hash) <> w.input_hash THEN 'deferred'
+     WHEN r.outcome = 'predicted' THEN 'reused'
+     ELSE r.outcome END
+
+-- name: coverage
+SELECT count(*) AS rows,
+       count(*) FILTER (WHERE fate = 'predicted') AS predicted,
+       count(*) FILTER (WHERE fate = 'reused') AS reused,
+       count(*) FILTER (WHERE fate = 'quarantined') AS quarantined,
+       count(*) FILTER (WHERE fate = 'vanished') AS vanished,
+       count(*) FILTER (WHERE fate = 'deferred') AS deferred,
+       count(*) FILTER (WHERE fate = 'predicted' AND changed) AS changed_at_read
+FROM (
+    SELECT {fate} AS fate, r.input_hash IS DISTINCT FROM w.input_hash AS changed
+    FROM {work} w LEFT JOIN {result} r ON r.ordinal = w.ordinal WHERE w.ordinal > 0) fates;
+
+-- name: common_error
+SELECT error, message, count(*) AS rows FROM {result} WHERE outcome = 'quarantined'
+GROUP BY error, message ORDER BY count(*) DESC LIMIT 1;
+
+-- name: outputs
+SELECT {counts} FROM {result} WHERE outcome = 'predicted';
+
+-- name: count_nulls
+count(*) FILTER (WHERE {column} IS NULL)
+
+-- name: count_nulls_and_nans
+count(*) FILTER (WHERE {column} IS NULL OR {column} = 'NaN')
+
+-- NaN is greater than every number here, and counted as a NULL already.
+-- name: count_below
+count(*) FILTER (WHERE {column} < %(min_{number})s)
+
+-- name: count_above
+count(*) FILTER (WHERE {column} > %(max_{number})s AND {column} <> 'NaN')
+
+-- name: count_other
+count(*) FILTER (WHERE {column}::text <> ALL (%(values_{number})s::text[]))
+
+-- name: sample
+SELECT {keys} AS key, to_jsonb(r) - '{{ordinal,outcome,input_hash,error,message}}'::text[] AS outputs
+FROM {work} w JOIN {result} r ON r.ordinal = w.ordinal
+WHERE r.outcome = 'predicted' ORDER BY w.ordinal LIMIT 10;
+
+-- name: record
+UPDATE prediction.run
+SET state = %(state)s, message = %(message)s, heartbeat = clock_timestamp(),
+    predicted = %(predicted)s, reused = %(reused)s, quarantined = %(quarantined)s, vanished = %(vanished)s,
+    deferred = %(deferred)s, changed_at_read = %(changed_at_read)s,
+    timings = timings || jsonb_build_object('check', %(seconds)s, 'predict', (
+        SELECT coalesce(sum(s.seconds), 0) FROM prediction.shard s
+        WHERE s.run_id = prediction.run.run_id AND s.generation = prediction.run.generation)),
+    finished_at = CASE WHEN %(state)s IN ('checked', 'held') THEN NULL ELSE clock_timestamp() END
+WHERE run_id = %(run_id)s;
+
+-- name: fail
+UPDATE prediction.run SET state = 'failed', message = %(message)s, finished_at = clock_timestamp()
+WHERE run_id = %(run_id)s AND state IN ('planned', 'predicting', 'checked', 'held');
+
+-- name: pace
+SELECT run_id, predicted::float8 / nullif((timings->>'predict')::float8, 0) AS rate
+FROM prediction.run WHERE job = %(job)s AND state = 'published' AND predicted > 0 ORDER BY run_id DESC LIMIT 1;

@@ -1,0 +1,35 @@
+-- One active run per job; sessions of attempts that have been taken over.
+
+-- name: add_job
+INSERT INTO prediction.job (name) VALUES (%(job)s) ON CONFLICT DO NOTHING;
+
+-- name: lock_job
+SELECT name FROM prediction.job WHERE name = %(job)s FOR UPDATE;
+
+-- name: own_run
+SELECT run_id, state, generation FROM prediction.run
+WHERE job = %(job)s AND orchestrator = %(orchestrator)s AND external_id = %(external_id)s;
+
+-- name: open_run
+SELECT r.run_id, r.state, r.orchestrator, r.message, r.planned, r.approved,
+       extract(epoch FROM clock_timestamp() - greatest(r.heartbeat, s.heartbeat))::double precision AS silent
+FROM prediction.run r
+LEFT JOIN LATERAL (
+    SELECT max(heartbeat) AS heartbeat FROM prediction.shard
+    WHERE run_id = r.run_id AND generation = r.generation) s ON true
+WHERE r.job = %(job)s AND r.state IN ('planned', 'predicting', 'checked', 'held');
+
+-- name: supersede
+UPDATE prediction.run SET state = 'superseded', finished_at = clock_timestamp(), message = %(message)s
+WHERE run_id = %(run_id)s;
+
+-- A stopped client inside COPY keeps its locks for ever; only ending its session frees them. A pid alone
+-- may belong to somebody else by now.
+-- name: terminate
+SELECT count(pg_terminate_backend(a.pid))
+FROM prediction.run r
+JOIN prediction.shard s USING (run_id)
+CROSS JOIN LATERAL jsonb_to_recordset(s.backends) AS b (pid integer, started timestamptz)
+JOIN pg_stat_activity a ON a.pid = b.pid AND a.backend_start = b.started
+WHERE r.job = %(job)s AND (s.generation < r.generation OR r.state NOT IN ('planned', 'predicting'))
+  AND a.pid <> pg_backend_pid();

@@ -1,0 +1,25 @@
+-- The table of applied migrations, and the lock that makes two upgrades wait for one another.
+
+-- name: lock
+SELECT pg_advisory_xact_lock(7304126);
+
+-- name: prepare
+CREATE SCHEMA IF NOT EXISTS prediction;
+CREATE TABLE IF NOT EXISTS prediction.migration (
+    number     integer PRIMARY KEY,
+    name       text NOT NULL,
+    content    text NOT NULL,
+    applied_at timestamptz NOT NULL DEFAULT now()
+);
+
+-- name: find
+SELECT content = md5(%(text)s) AS same FROM prediction.migration WHERE number = %(number)s;
+
+-- name: record
+INSERT INTO prediction.migration (number, name, content) VALUES (%(number)s, %(name)s, md5(%(text)s));
+
+-- name: exists
+SELECT to_regclass('prediction.migration') IS NOT NULL;
+
+-- name: newest
+SELECT max(number) FROM prediction.migration;

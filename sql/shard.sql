@@ -1,0 +1,49 @@
+-- The progress of one shard. Whoever holds the latest attempt may move the cursor, and nobody else.
+
+-- name: run
+SELECT r.job, r.state, r.generation, r.definition, m.digest, m.inputs, m.outputs
+FROM prediction.run r JOIN prediction.model m USING (model_id) WHERE r.run_id = %(run_id)s;
+
+-- Sessions of earlier attempts: a stopped one would keep its locks for ever.
+-- name: terminate
+SELECT count(pg_terminate_backend(a.pid))
+FROM prediction.shard s
+CROSS JOIN LATERAL jsonb_to_recordset(s.backends) AS b (pid integer, started timestamptz)
+JOIN pg_stat_activity a ON a.pid = b.pid AND a.backend_start = b.started
+WHERE s.run_id = %(run_id)s AND s.generation = %(generation)s AND s.shard = %(shard)s AND a.pid <> pg_backend_pid();
+
+-- name: begin
+UPDATE prediction.shard
+SET attempt = attempt + 1, backends = '[]', host = %(host)s, heartbeat = clock_timestamp()
+WHERE run_id = %(run_id)s AND generation = %(generation)s AND shard = %(shard)s
+RETURNING attempt, first_ordinal, last_ordinal, cursor;
+
+-- name: predicting
+UPDATE prediction.run SET state = 'predicting' WHERE run_id = %(run_id)s AND state = 'planned';
+
+-- name: register
+UPDATE prediction.shard
+SET backends = backends || (
+    SELECT jsonb_build_array(jsonb_build_object('pid', pid, 'started', backend_start))
+    FROM pg_stat_activity WHERE pid = pg_backend_pid())
+WHERE run_id = %(run_id)s AND generation = %(generation)s AND shard = %(shard)s AND attempt = %(attempt)s;
+
+-- name: position
+SELECT cursor, attempt FROM prediction.shard
+WHERE run_id = %(run_id)s AND generation = %(generation)s AND shard = %(shard)s;
+
+-- name: alive
+UPDATE prediction.shard SET heartbeat = clock_timestamp()
+WHERE run_id = %(run_id)s AND generation = %(generation)s AND shard = %(shard)s AND attempt = %(attempt)s;
+
+-- name: copy_result
+COPY {result} (ordinal, outcome, input_hash, error, message, {outputs}) FROM STDIN;
+
+-- name: advance
+UPDATE prediction.shard s
+SET cursor = %(to)s, heartbeat = clock_timestamp(), calls = s.calls + %(calls)s, seconds = s.seconds + %(seconds)s,
+    held_memory = %(held)s, peak_memory = greatest(s.peak_memory, %(peak)s)
+WHERE s.run_id = %(run_id)s AND s.generation = %(generation)s AND s.shard = %(shard)s
+  AND s.attempt = %(attempt)s AND s.cursor = %(from)s
+  AND EXISTS (SELECT FROM prediction.run r
+              WHERE r.run_id = s.run_id AND r.generation = s.generation AND r.state = 'predicting');

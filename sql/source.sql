@@ -1,0 +1,43 @@
+-- What the job's `source` section becomes in SQL.
+
+-- The types come without length limits: a longer value must not be cut, and `character` would mean one.
+-- name: columns
+SELECT a.attname::text AS name,
+       format_type(a.atttypid, -1) AS type,
+       CASE WHEN coalesce(b.typtype, t.typtype) = 'e' THEN 'enum' ELSE coalesce(b.typname, t.typname)::text END AS kind,
+       CASE WHEN a.attcollation NOT IN (0, 100) THEN quote_ident(n.nspname) || '.' || quote_ident(l.collname) END AS collation,
+       a.attnotnull AS required
+FROM pg_attribute a
+JOIN pg_type t ON t.oid = a.atttypid
+LEFT JOIN pg_type b ON t.typtype = 'd' AND b.oid = t.typbasetype
+LEFT JOIN pg_collation l ON l.oid = a.attcollation
+LEFT JOIN pg_namespace n ON n.oid = l.collnamespace
+WHERE a.attrelid = to_regclass(quote_ident(%(schema)s) || '.' || quote_ident(%(relation)s))
+  AND a.attnum > 0 AND NOT a.attisdropped
+ORDER BY a.attnum;
+
+-- A function that is volatile would give plan and read different rows.
+-- name: volatile
+SELECT DISTINCT p.proname::text FROM pg_proc p
+WHERE p.provolatile = 'v'
+  AND p.proname IN (SELECT lower(match[1]) FROM regexp_matches(%(text)s, '(\w+)"?\s*\(', 'g') AS match);
+
+-- name: parse_where
+EXPLAIN SELECT FROM {source} WHERE ({expression});
+
+-- name: parse_cost
+EXPLAIN SELECT ({expression})::double precision FROM {source};
+
+-- Postgres hashes the text form: exact for every type under the session settings of our connections.
+-- name: input_hash
+md5({names} || ROW({inputs})::text)::uuid
+
+-- name: rows
+(SELECT * FROM {source} WHERE ({where}))
+
+-- name: octets
+coalesce(octet_length({value}), 0)
+
+-- Compressed values are counted at eight times what is stored.
+-- name: stored_octets
+coalesce(8 * pg_column_size({value}), 0)

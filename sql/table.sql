@@ -1,0 +1,67 @@
+-- The tables and the view of one job.
+
+-- name: columns
+SELECT a.attname::text AS name, format_type(a.atttypid, -1) AS type
+FROM pg_attribute a
+WHERE a.attrelid = to_regclass('prediction.' || quote_ident(%(table)s)) AND a.attnum > 0 AND NOT a.attisdropped
+ORDER BY a.attnum;
+
+-- name: canonical
+SELECT format_type(%(type)s::text::regtype, -1);
+
+-- name: create_target
+CREATE TABLE {target} (
+    {keys},
+    input_hash   uuid,
+    model_id     integer NOT NULL REFERENCES prediction.model,
+    run_id       bigint NOT NULL,
+    predicted_at timestamptz NOT NULL,
+    {outputs},
+    PRIMARY KEY ({key})
+);
+
+-- name: create_history
+CREATE TABLE IF NOT EXISTS {history} (LIKE {target});
+ALTER TABLE {history} ADD COLUMN IF NOT EXISTS superseded_at timestamptz NOT NULL DEFAULT now();
+
+-- name: add_column
+ALTER TABLE {target} ADD COLUMN {column} {type};
+
+-- A view can only gain columns at its end.
+-- name: create_view
+CREATE OR REPLACE VIEW {view} AS
+SELECT {columns} FROM {target} p JOIN prediction.model m USING (model_id);
+
+-- name: current
+SELECT {keys}, p.run_id, p.predicted_at, {current}
+FROM {rows} s LEFT JOIN {target} p ON {joined}
+
+-- name: create_current
+CREATE OR REPLACE FUNCTION {name}()
+RETURNS TABLE ({keys}, run_id bigint, predicted_at timestamptz, is_current boolean)
+LANGUAGE sql STABLE {settings} AS {body};
+CREATE OR REPLACE VIEW {name} AS SELECT * FROM {name}();
+
+-- name: create_result
+CREATE UNLOGGED TABLE {result} (
+    ordinal    bigint NOT NULL,
+    outcome    text NOT NULL,
+    input_hash uuid,
+    error      text,
+    message    text,
+    {outputs}
+);
+
+-- The sentinel: a crash of Postgres empties unlogged tables, and this row with them.
+-- name: mark_result
+INSERT INTO {result} (ordinal, outcome) VALUES (0, 'sentinel');
+
+-- name: drop
+DROP TABLE IF EXISTS {table};
+
+-- name: leftovers
+SELECT c.relname::text FROM pg_class c
+JOIN prediction.run r ON r.job = %(job)s
+  AND c.relname ~ ('^(work|result|gone)_' || r.run_id || '_[0-9]+$')
+WHERE c.relnamespace = 'prediction'::regnamespace AND c.relkind = 'r'
+  AND (%(also_open)s OR r.state NOT IN ('planned', 'predicting', 'checked', 'held'));

@@ -1,0 +1,59 @@
+-- The work list, its shards, and the predictions whose row is gone.
+
+-- name: limited
+{pending} ORDER BY {keys} LIMIT %(row_limit)s
+
+-- name: ordinal_each
+row_number() OVER (ORDER BY {order}) AS ordinal, false AS duplicate
+
+-- name: ordinal_once
+dense_rank() OVER (ORDER BY cost, input_hash) AS ordinal,
+row_number() OVER (PARTITION BY cost, input_hash ORDER BY {keys}) > 1 AS duplicate
+
+-- name: create_work
+CREATE UNLOGGED TABLE {work} AS
+SELECT {keys}, input_hash, cost, changed_at, {ordinal} FROM ({pending}) c
+ORDER BY ordinal;
+
+-- name: index_work
+INSERT INTO {work} (ordinal, duplicate) VALUES (0, false);
+CREATE UNIQUE INDEX ON {work} (ordinal) WHERE NOT duplicate;
+ANALYZE {work};
+
+-- name: examine_work
+SELECT count(*) AS rows, max(ordinal) AS inputs, min(changed_at) AS oldest FROM {work} WHERE ordinal > 0;
+
+-- name: null_keys
+SELECT count(*) AS rows FROM {work} WHERE ordinal > 0 AND ({any_null});
+
+-- name: repeated_keys
+SELECT {key_text} AS key, count(*) AS rows, count(*) OVER () AS keys
+FROM {work} w WHERE ordinal > 0 GROUP BY {keys} HAVING count(*) > 1 ORDER BY {keys} LIMIT 3;
+
+-- name: unique_key
+SELECT EXISTS (
+    SELECT FROM pg_index i
+    WHERE i.indrelid = to_regclass(quote_ident(%(schema)s) || '.' || quote_ident(%(relation)s))
+      AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
+      AND (SELECT bool_and(a.attnotnull AND a.attname = ANY (CAST(%(keys)s AS text[])))
+           FROM pg_attribute a WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)));
+
+-- name: create_shards
+INSERT INTO prediction.shard (run_id, generation, shard, model_id, first_ordinal, last_ordinal, cursor, cost)
+SELECT %(run_id)s, %(generation)s, row_number() OVER (ORDER BY slice), %(model_id)s, min(ordinal), max(ordinal),
+       min(ordinal) - 1, sum(cost)
+FROM (
+    SELECT ordinal, cost,
+           floor((sum(cost) OVER (ORDER BY ordinal) - cost / 2) / sum(cost) OVER () * %(shards)s) AS slice
+    FROM {work} WHERE ordinal > 0 AND NOT duplicate) sliced
+GROUP BY slice
+RETURNING shard;
+
+-- name: create_gone
+CREATE UNLOGGED TABLE {gone} AS
+SELECT {keys} FROM {target} p
+WHERE NOT EXISTS (SELECT FROM {candidates} c WHERE {joined});
+
+-- name: count_gone
+SELECT (SELECT count(*) FROM {gone}) AS gone, (SELECT count(*) FROM {target}) AS predictions;
+

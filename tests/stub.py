@@ -1,0 +1,156 @@
+"""A company, a job and models without MLflow: what most tests of the pipeline need.
+
+The stub models return the SHA-256 of the text, so that a test can tell which input a prediction was made from.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+import yaml
+from inference import check, model, plan, publish, shard
+from inference.artifact import Artifact
+from inference.database import PREDICTIONS, Databases
+from inference.job import Job
+from inference.lease import Caller
+from inference.model import Model
+from inference.plan import Planned
+from inference.predict import Predictor
+from inference.registry import Version
+from inference.request import Request
+from inference.signature import Input, Output, Signature
+from sqlalchemy import text as statement
+
+TEXT = Signature(
+    (Input("text", "string", "object", True),),
+    (Output("digest", "text", True), Output("length", "bigint", True)),
+)
+
+
+class Digest:
+    """Predicts the SHA-256 and the length of the text; `fail` raises on texts that it should not score."""
+
+    def __init__(self, fail: Callable[[str], bool] = lambda text: False) -> None:
+        self.fail = fail
+        self.calls = 0
+        self.rows = 0
+
+    def predict(self, data: pd.DataFrame) -> pd.DataFrame:
+        self.calls += 1
+        self.rows += len(data)
+        texts = data["text"].tolist()
+        for text in texts:
+            if self.fail(text):
+                raise ValueError(f"cannot score {text!r}")
+        return pd.DataFrame({"digest": [digest(text) for text in texts], "length": [len(text or "") for text in texts]})
+
+
+def digest(text: str | None) -> str:
+    return hashlib.sha256((text or "").encode()).hexdigest()
+
+
+def job(**changes: Any) -> Job:
+    """A job over the table `message`; `source__where="..."` changes a field of a section."""
+    content = yaml.safe_load(
+        """
+        {name: intent, description: A test, owner: tests, cost: "coalesce(length(text), 0) + 1",
+         source: {relation: message, key: [id], inputs: [text]}, model: {name: intent},
+         sizes: {chunk_rows: 100, batch_rows: 64}}
+        """
+    )
+    for name, value in changes.items():
+        section, _, field = name.rpartition("__")
+        (content.setdefault(section, {}) if section else content)[field] = value
+    return Job.model_validate(content)
+
+
+def register(databases: Databases, version: str = "1", signature: Signature = TEXT) -> Model:
+    """A row of `prediction.model`, as if the registry had named it."""
+    found = Version("intent", version, f"models:/m-{version}", None)
+    artifact = Artifact(f"digest-{version}", "3.11.7", (), signature, False)
+    with databases.begin(PREDICTIONS) as connection:
+        return Model(model._add(connection, found, artifact), found, artifact)
+
+
+class Pipeline:
+    """Runs a job's stages in this process with a stub model."""
+
+    def __init__(self, databases: Databases, a_job: Job | None = None, predictor: Predictor | None = None) -> None:
+        self.databases = databases
+        self.job = a_job or job()
+        self.predictor = predictor or Digest()
+        self.model = register(databases)
+        self.runs = 0
+
+    def plan(self, external_id: str | None = None, orchestrator: str = "airflow", **request: Any) -> Planned:
+        self.runs += 1
+        caller = Caller(orchestrator, external_id or f"run-{self.runs}", orchestrator == "airflow")
+        return plan.plan(self.databases, self.job, Request(**request), self.model, caller)
+
+    def predict(self, planned: Planned) -> None:
+        for number in planned.shards:
+            shard.run(self.databases, planned.run_id, planned.generation, number, lambda work: self.predictor)
+
+    def finish(self, planned: Planned) -> str:
+        """Check and publish; returns the run's last state."""
+        checked = check.check(self.databases, planned.run_id)
+        return publish.publish(self.databases, planned.run_id).state if checked.state == "checked" else checked.state
+
+    def run(self, **request: Any) -> Planned:
+        planned = self.plan(**request)
+        if planned.state == "planned":
+            self.predict(planned)
+            self.finish(planned)
+        return planned
+
+
+def sql(databases: Databases, query: str, name: str = PREDICTIONS, **values: Any) -> list[tuple[Any, ...]]:
+    """Run one statement in a transaction of its own; its rows, if it has any."""
+    with databases.begin(name) as connection:
+        result = connection.execute(statement(query), values)
+        return [tuple(row) for row in result] if result.returns_rows else []
+
+
+def create_messages(databases: Databases, texts: Sequence[str | None], name: str = PREDICTIONS) -> None:
+    """The company's table, with ids from 1 on."""
+    sql(
+        databases,
+        "CREATE TABLE message (id bigint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY, text text, channel text, "
+        "updated_at timestamptz NOT NULL DEFAULT now())",
+        name,
+    )
+    sql(
+        databases,
+        "INSERT INTO message (text) SELECT value #>> '{}' FROM jsonb_array_elements(CAST(:texts AS jsonb))",
+        name,
+        texts=json.dumps(list(texts)),
+    )
+
+
+def predictions(databases: Databases, view: str = "prediction.intent") -> dict[Any, Mapping[str, Any]]:
+    """What people see, by key."""
+    with databases.begin(PREDICTIONS) as connection:
+        rows = connection.execute(statement(f"SELECT * FROM {view}")).mappings()  # noqa: S608
+        return {row["id"]: dict(row) for row in rows}
+
+
+def run_row(databases: Databases, run_id: int) -> Mapping[str, Any]:
+    with databases.begin(PREDICTIONS) as connection:
+        return dict(
+            connection.execute(statement("SELECT * FROM prediction.run WHERE run_id = :r"), {"r": run_id})
+            .mappings()
+            .one()
+        )
+
+
+def present_hashes(databases: Databases, section: dict[str, Any], name: str = PREDICTIONS) -> dict[Any, str]:
+    """The hash of each source row's present input, written apart from the pipeline's own SQL."""
+    names = json.dumps([1, *section["inputs"]], ensure_ascii=False)
+    rows = sql(
+        databases, "SELECT id, CAST(md5(:names || CAST(ROW(text) AS text)) AS uuid) FROM message", name, names=names
+    )
+    return dict(rows)
