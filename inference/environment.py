@@ -86,7 +86,10 @@ def _build(folder: Path, version: str, requirements: Sequence[str], runtime: Seq
         extra = install_arguments([*requirements, *runtime], version)
         _uv("venv", "--quiet", "--no-python-downloads", "--python", interpreter, str(folder))
         listed = _write_lines(folder / "requirements.txt", [*requirements, *runtime])
-        _uv("pip", "install", "--python", str(folder), "--requirement", str(listed), *extra)
+        install = ["pip", "install", "--python", str(folder), "--requirement", str(listed), *extra]
+        # Each shard is a process: without bytecode it would compile its imports again every time,
+        # where PYTHONDONTWRITEBYTECODE is set or the environment cannot be written to.
+        _uv(*install, "--compile-bytecode")
         frozen = _uv("pip", "freeze", "--python", str(folder))
     except PackagesError as error:
         raise BuildError(str(error)) from error

@@ -23,6 +23,7 @@ from inference.lease import Caller
 from inference.model import Model
 from inference.request import Request
 from inference.search import Search, section
+from inference.worklist import Gone
 
 SQL = queries.load("plan")
 
@@ -121,12 +122,12 @@ def _window(here: Connection, job: Job, request: Request, model: Model) -> tuple
         here, SQL["last_complete"], job=job.name, model_id=model.model_id, source=json.dumps(section(job))
     ).scalar()
     if job.source.cursor is None or last is None or queries.run(here, SQL["replays"], job=job.name).scalar():
-        return None, True
+        return None, not request.dry_run
     swept = queries.run(here, SQL["last_sweep"], job=job.name).scalar()
     zone = ZoneInfo(job.schedule.time_zone)
     tick = croniter(job.source.sweep, datetime.now(timezone.utc).astimezone(zone)).get_prev(datetime)
     if swept is None or swept < tick:
-        return None, True
+        return None, not request.dry_run
     return last - interval(job.source.lookback), False
 
 
@@ -140,34 +141,37 @@ def _plan_run(search: Search, caller: Caller, own: int | None, approved_rows: in
     if search.request.dry_run:
         found = queries.run(search.here, SQL["count"], {"pending": pending}, **search.values).one()
     counts = worklist.create(search, run_id, generation, pending)
-    messages = worklist.find_gone(search, run_id, generation, candidates)
-    planned = _conclude(search, run_id, generation, counts, found, approved_rows, messages)
+    gone = worklist.find_gone(search, run_id, generation, candidates)
+    planned = _conclude(search, run_id, generation, counts, found or counts, approved_rows, gone)
     _record(search.here, run_id, planned, search, time.monotonic() - started)
     return planned
 
 
 def _conclude(
-    search: Search, run_id: int, generation: int, counts: Any, found: Any, approved_rows: int, messages: list[str]
+    search: Search, run_id: int, generation: int, counts: Any, found: Any, approved_rows: int, gone: Gone
 ) -> Planned:
-    """Cut the shards, or say why there are none."""
+    """Cut the shards, or say why there are none. `counts`: what was planned; `found`: what is pending."""
     allowed = max(search.job.max_planned_rows, approved_rows)
-    deletes = any("to delete" in message for message in messages)
-    oldest = (found or counts).oldest
+    if not counts.rows and not gone.rows:
+        table.drop_work(search.here, run_id, generation)
+        return Planned(run_id, generation, "empty", "; ".join(filter(None, ["nothing is pending", gone.message])))
+    oldest = None
+    if counts.rows:
+        oldest = (
+            queries.run(search.here, SQL["oldest"], job=search.job.name, oldest=found.oldest).scalar_one().isoformat()
+        )
     if counts.rows > allowed:
         table.drop_work(search.here, run_id, generation)
         message = (
             f"{counts.rows} rows are pending, above max_planned_rows {allowed}. If that is right: python -m inference "
             f"release {run_id}, then trigger the job again; or plan fewer with row_limit"
         )
-        return Planned(run_id, generation, "held", message, [], counts.rows, counts.rows, _text(oldest))
-    if not counts.rows and not deletes:
-        table.drop_work(search.here, run_id, generation)
-        return Planned(run_id, generation, "empty", "; ".join(["nothing is pending", *messages]))
+        return Planned(run_id, generation, "held", message, [], counts.rows, counts.rows, oldest)
     table.create_result(search.here, run_id, generation, search.model.artifact.signature.outputs)
     shards = worklist.cut(search, run_id, generation, counts.inputs) if counts.rows else []
-    message = "; ".join([f"{counts.rows} rows in {len(shards)} shards by {search.model}", *messages])
-    pending = found.rows if found else counts.rows
-    return Planned(run_id, generation, "planned", message, shards, counts.rows, pending, _text(oldest))
+    message = f"{counts.rows} rows in {len(shards)} shards by {search.model}"
+    message = "; ".join(filter(None, [message, gone.message]))
+    return Planned(run_id, generation, "planned", message, shards, counts.rows, found.rows, oldest)
 
 
 def _record(here: Connection, run_id: int, planned: Planned, search: Search | None = None, seconds: float = 0) -> None:
@@ -186,7 +190,3 @@ def _record(here: Connection, run_id: int, planned: Planned, search: Search | No
         oldest=planned.oldest_pending,
         seconds=seconds,
     )
-
-
-def _text(moment: datetime | None) -> str | None:
-    return moment.isoformat() if moment else None

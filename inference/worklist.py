@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from psycopg2 import sql
@@ -53,11 +54,19 @@ def _refuse_bad_keys(search: Search, parts: dict[str, sql.Composable], names: li
         )
 
 
-def find_gone(search: Search, run_id: int, generation: int, candidates: sql.Composable) -> list[str]:
+@dataclass(frozen=True)
+class Gone:
+    """Predictions whose row is gone. `rows`: to delete at publish."""
+
+    rows: int = 0
+    message: str = ""
+
+
+def find_gone(search: Search, run_id: int, generation: int, candidates: sql.Composable) -> Gone:
     """On a sweep, write down the predictions whose row is gone; refuse if they are too many."""
     job = search.job
     if not (search.sweep and job.source.on_delete == "delete"):
-        return []
+        return Gone()
     parts = {
         "gone": table.gone(run_id, generation),
         "keys": aliased(list(job.source.key), "p"),
@@ -68,16 +77,15 @@ def find_gone(search: Search, run_id: int, generation: int, candidates: sql.Comp
     queries.run(search.here, SQL["create_gone"], parts, **search.values)
     counts = queries.run(search.here, SQL["count_gone"], parts).one()
     rate = counts.gone / max(counts.predictions, 1)
-    if rate > job.source.max_delete_rate:
-        queries.run(search.here, table.SQL["drop"], {"table": table.gone(run_id, generation)})
-        return [
-            f"nothing deleted: {counts.gone} of {counts.predictions} predictions ({rate:.1%}) have no source row "
-            f"any more, above source.max_delete_rate {job.source.max_delete_rate:.1%}. If that is right, raise it"
-        ]
+    if counts.gone and rate <= job.source.max_delete_rate:
+        return Gone(counts.gone, f"{counts.gone} predictions of deleted rows to delete")
+    queries.run(search.here, table.SQL["drop"], {"table": table.gone(run_id, generation)})
     if not counts.gone:
-        queries.run(search.here, table.SQL["drop"], {"table": table.gone(run_id, generation)})
-        return []
-    return [f"{counts.gone} predictions of deleted rows to delete"]
+        return Gone()
+    return Gone(
+        message=f"nothing deleted: {counts.gone} of {counts.predictions} predictions ({rate:.1%}) have no source row "
+        f"any more, above source.max_delete_rate {job.source.max_delete_rate:.1%}. If that is right, raise it"
+    )
 
 
 def cut(search: Search, run_id: int, generation: int, inputs: int) -> list[int]:

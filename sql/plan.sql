@@ -17,6 +17,13 @@ SELECT now();
 
 -- The job's rows with what plan needs of each. Keys are called key1, key2, ... from here on.
 -- For a source in another database: the candidates are streamed into this.
+-- Without a cursor, everything that was there at the start of the last complete run is known to be done.
+-- name: oldest
+SELECT coalesce(
+    CAST(%(oldest)s AS timestamptz),
+    (SELECT max(source_time) FROM prediction.run WHERE job = %(job)s AND complete),
+    (SELECT created_at FROM prediction.job WHERE name = %(job)s));
+
 -- name: count
 SELECT count(*) AS rows, min(changed_at) AS oldest FROM ({pending}) c;
 

@@ -1,0 +1,15 @@
+"""Shows the errors of wrong job files as an import error of this file, which holds no DAG.
+
+Airflow stops scheduling all DAGs of a file with an import error, so this is kept apart from `predictions.py`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from inference.errors import JobError
+from inference.job import load_all
+
+ERRORS = load_all(Path(__file__).parent / "jobs")[1]
+if ERRORS:
+    raise JobError("\n".join(map(str, ERRORS)))

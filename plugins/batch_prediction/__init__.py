@@ -1,0 +1,1 @@
+"""What the DAGs need of Airflow: parameters, connections, task bodies, notifications."""
