@@ -169,6 +169,7 @@ def show_status(
     return 0
 
 
+_LONG = ("message", "last_message", "description")
 _STATUS = (
     "job", "last_run", "last_state", "pending", "quarantined", "fresh_to", "model_name", "model_version", "last_message"
 )  # fmt: skip
@@ -280,12 +281,12 @@ def _print(rows: list[dict[str, Any]], as_json: bool) -> None:
     if not rows:
         print("none")
         return
-    table = Table()
+    table = Table(box=None, padding=(0, 2, 0, 0))
     for name in rows[0]:
-        table.add_column(name)
+        table.add_column(name, no_wrap=name not in _LONG, overflow="fold")
     for row in rows:
         table.add_row(*(_cell(row.get(name)) for name in rows[0]))
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
 
 
 def _cell(value: Any) -> str:

@@ -109,13 +109,15 @@ def _read(reader: Reader, before: Channel[Chunk]) -> None:
 
 
 def _write(writer: Writer, before: Channel[Chunk], after: Channel[Scored], progress: Progress, held: int) -> None:
+    last = time.monotonic()
     try:
         while True:
-            started = time.monotonic()
             scored = _next(writer, after)
             if scored is None:
                 return
-            writer.commit(scored, time.monotonic() - started, held, memory.peak())
+            now = time.monotonic()
+            writer.commit(scored, now - last, held, memory.peak())
+            last = now
             progress.advance(scored)
     except BaseException as error:
         before.close(error)

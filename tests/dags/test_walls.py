@@ -1,0 +1,44 @@
+"""Who imports whom, transitively: a fresh interpreter says what it has loaded."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+MODEL_SIDE = {"torch", "mlflow", "sklearn", "inference.predict", "inference.shard"}
+
+
+def loaded(code: str) -> set[str]:
+    path = os.pathsep.join([str(ROOT), str(ROOT / "plugins"), str(ROOT / "dags")])
+    program = f"{code}\nimport sys, json; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program],
+        env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+@pytest.mark.parametrize("module", ["predictions", "job_files", "prediction_plugin", "batch_prediction.tasks"])
+def test_airflows_side_never_imports_the_models_side(module: str) -> None:
+    assert not loaded(f"import {module}") & MODEL_SIDE
+
+
+def test_inference_never_imports_airflow() -> None:
+    modules = sorted(path.stem for path in (ROOT / "inference").glob("*.py") if not path.stem.startswith("__"))
+    code = "\n".join(f"import inference.{name}" for name in modules)
+
+    assert not {name for name in loaded(code) if name.split(".")[0] in ("airflow", "dags", "plugins")}
+
+
+def test_a_shard_imports_only_what_a_models_environment_has() -> None:
+    needed = {"psycopg2", "sqlalchemy", "pandas", "numpy"}
+    found = {name.split(".")[0] for name in loaded("import inference.shard_command")}
+
+    assert needed <= found
+    assert not found & {"pydantic", "typer", "rich", "yaml", "requests", "croniter", "filelock", "mlflow", "airflow"}
