@@ -14,7 +14,8 @@ from airflow.sdk import DAG, Asset, CronTriggerTimetable, ExceptionRetryPolicy, 
 from batch_prediction import notices, parameters, tasks
 
 from inference.errors import BadInput, PermanentError
-from inference.job import Job, interval, load_all
+from inference.fields import interval
+from inference.job import Job, load_all
 
 FOLDER = Path(__file__).parent / "jobs"
 # The error tree knows whether a retry can help.

@@ -19,17 +19,20 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from inference import environment, migrate, model, pipeline, quarantine, state, status, venv
 from inference import job as jobs_module
-from inference import migrate, model, pipeline, quarantine, status, venv
 from inference import publish as publishing
 from inference.database import Databases, disconnected
 from inference.errors import InferenceError, JobError, RequestError, Unavailable
 from inference.job import Job
 from inference.lease import Caller
+from inference.packages import read_requirements
 from inference.registry import Registry
 from inference.request import Request, parse
 
-app = typer.Typer(no_args_is_help=True, help=__doc__, rich_markup_mode=None, pretty_exceptions_enable=False)
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help=__doc__, rich_markup_mode=None, pretty_exceptions_enable=False
+)
 db_app = typer.Typer(no_args_is_help=True, help="The schema `prediction`.")
 models_app = typer.Typer(no_args_is_help=True, help="Registered models and their environments.")
 quarantine_app = typer.Typer(no_args_is_help=True, help="Rows that a model could not score.")
@@ -38,31 +41,26 @@ app.add_typer(models_app, name="models")
 app.add_typer(quarantine_app, name="quarantine")
 
 JobName = Annotated[str, typer.Argument(help="Name of the job: its file in dags/jobs without `.yaml`.")]
+RunId = Annotated[int, typer.Argument(help="Number of a run, as `status` shows it.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 Folder = Annotated[Path, typer.Option(help="Folder of the job files.", envvar="INFERENCE_JOBS")]
 JOBS = venv.ROOT / "dags" / "jobs"
 
 
 def main() -> int:
-    """Run the command line; returns the exit code."""
+    """Run the command line; returns the exit code of an error, and leaves by SystemExit otherwise."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
-        return int(app(standalone_mode=False) or 0)
+        app()
     except InferenceError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
-    except typer.Abort:
-        return 130
     except Exception as error:
-        if isinstance(error, typer.TyperUsageError if hasattr(typer, "TyperUsageError") else ()):
+        if not disconnected(error):
             raise
-        if disconnected(error):
-            print(f"error: the database went away: {str(error).splitlines()[0]}", file=sys.stderr)
-            return Unavailable.exit_code
-        if hasattr(error, "show") and hasattr(error, "exit_code"):  # a usage error of the command line
-            error.show()
-            return int(error.exit_code)
-        raise
+        print(f"error: the database went away: {str(error).splitlines()[0]}", file=sys.stderr)
+        return Unavailable.exit_code
+    return 0
 
 
 def find(name: str, folder: Path) -> Job:
@@ -79,18 +77,18 @@ def list_jobs(
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of a job file.")] = False,
     drop: Annotated[str | None, typer.Option(help="Drop a removed job's tables, view and runs.")] = None,
     as_json: Json = False,
-) -> int:
+) -> None:
     """List the job files, those that are wrong, and jobs that have tables but no file."""
     if schema:
         print(json.dumps(Job.model_json_schema(), indent=2))
-        return 0
+        return
     found, errors = jobs_module.load_all(folder)
     if drop is not None:
         if drop in found:
             raise RequestError(f"job {drop!r} has a job file; remove {folder / (drop + '.yaml')} first")
         status.drop(Databases(), drop)
         print(f"dropped what job {drop!r} had left")
-        return 0
+        return
     removed = sorted(set(status.known(Databases())) - set(found)) if os.environ.get("AIRFLOW_CONN_PREDICTIONS") else []
     rows = [
         {"job": job.name, "schedule": job.schedule.cron, "model": f"{job.model.name}@{job.model.alias}",
@@ -100,10 +98,11 @@ def list_jobs(
     _print(rows, as_json)
     for error in errors:
         print(f"error: {error}", file=sys.stderr)
-    return JobError.exit_code if errors else 0
+    if errors:
+        raise typer.Exit(JobError.exit_code)
 
 
-@app.command("plan", epilog="Example: python -m inference plan intent --dry-run")
+@app.command("plan", epilog="Example: python -m inference plan intent --row-limit 1000")
 def plan_job(
     name: JobName,
     mode: Annotated[str, typer.Option(help="pending, rescore, key_range or replay.")] = "pending",
@@ -114,12 +113,11 @@ def plan_job(
     hold: Annotated[bool, typer.Option("--hold", help="Stop before anything is visible.")] = False,
     folder: Folder = JOBS,
     as_json: Json = False,
-) -> int:
-    """Find the pending rows and write the work list; shards and publish are for you to run."""
+) -> None:
+    """Find the pending rows and write the work list; `shard`, `check` and `publish` are the next steps."""
     request = _request(mode, model_version, row_limit, key_from, key_to, False, hold)
     planned = pipeline.plan(Databases(), find(name, folder), request, Caller.command_line())
     _print([asdict(planned)], as_json)
-    return 0
 
 
 @app.command("run", epilog="Example: python -m inference run intent --row-limit 1000")
@@ -134,7 +132,7 @@ def run_job(
     hold: Annotated[bool, typer.Option("--hold", help="Stop before anything is visible.")] = False,
     folder: Folder = JOBS,
     as_json: Json = False,
-) -> int:
+) -> None:
     """Run a job from plan to publish in this process, without Airflow."""
     request = _request(mode, model_version, row_limit, key_from, key_to, dry_run, hold)
     ended = pipeline.run(Databases(), find(name, folder), request, logging.getLogger(__name__).info)
@@ -142,13 +140,25 @@ def run_job(
         _print([asdict(ended)], as_json)
     else:
         print(ended.message)
-    return 0
 
 
 @app.command("shard", epilog="Example: python -m inference shard --run 17 --generation 1 --shard 3")
-def shard_help() -> int:
+def shard_help() -> None:
     """Score one shard of a planned run; runs inside the model's environment."""
     raise AssertionError("inference/__main__.py answers this command")
+
+
+@app.command("check", epilog="Example: python -m inference check 17")
+def check_run(run_id: RunId) -> None:
+    """Judge the results of a planned run whose shards are done."""
+    print(pipeline.check(Databases(), run_id).message)
+
+
+@app.command("publish", epilog="Example: python -m inference publish 17")
+def publish_run(run_id: RunId) -> None:
+    """Make the results of a checked run visible, and report it."""
+    print(pipeline.publish(Databases(), run_id).message)
+    pipeline.report(Databases(), run_id)
 
 
 @app.command("status", epilog="Example: python -m inference status intent")
@@ -156,17 +166,16 @@ def show_status(
     name: Annotated[str | None, typer.Argument(help="One job; all without it.")] = None,
     limit: Annotated[int, typer.Option(help="Runs to show.")] = 10,
     as_json: Json = False,
-) -> int:
+) -> None:
     """Show jobs (live version, how fresh, what is pending) and their latest runs."""
     databases = Databases()
     migrate.require(databases)
     jobs, runs = status.jobs(databases, name), status.runs(databases, name, limit)
     if as_json:
         print(json.dumps({"jobs": jobs, "runs": runs}, default=str))
-        return 0
+        return
     _print([{key: row[key] for key in _STATUS} for row in jobs], False)
     _print(runs, False)
-    return 0
 
 
 _LONG = ("message", "last_message", "description")
@@ -176,36 +185,32 @@ _STATUS = (
 
 
 @app.command("release", epilog="Example: python -m inference release 17")
-def release(run_id: Annotated[int, typer.Argument(help="Number of a held run.")]) -> int:
+def release(run_id: RunId) -> None:
     """Let a held run go on: publish it, or allow the next run to plan as many rows."""
     print(publishing.release(Databases(), run_id))
-    return 0
 
 
 @app.command("discard", epilog="Example: python -m inference discard 17")
-def discard(run_id: Annotated[int, typer.Argument(help="Number of a held run.")]) -> int:
+def discard(run_id: RunId) -> None:
     """End a held run without publishing it."""
     print(publishing.discard(Databases(), run_id))
-    return 0
 
 
 @db_app.command("upgrade", epilog="Example: python -m inference db upgrade")
-def db_upgrade() -> int:
+def db_upgrade() -> None:
     """Apply the migrations of sql/migrations that are missing."""
     applied = migrate.upgrade(Databases(), print)
     print(f"{len(applied)} migrations applied" if applied else "the schema is up to date")
-    return 0
 
 
 @models_app.command("prepare", epilog="Example: python -m inference models prepare intent")
-def models_prepare(name: JobName, folder: Folder = JOBS) -> int:
+def models_prepare(name: JobName, folder: Folder = JOBS) -> None:
     """Fetch the model that a job's alias means now, and make its environment, ahead of the first run."""
     job, registry = find(name, folder), Registry()
     databases = Databases()
     migrate.require(databases)
     found = model.resolve(databases, registry, job.model.name, job.model.alias, job.model.allow_pickle)
     print(f"{found}: {venv.prepare(registry, found)}")
-    return 0
 
 
 @models_app.command("register", epilog="Example: python -m inference models register examples/keyword --name keyword")
@@ -214,21 +219,18 @@ def models_register(
     name: Annotated[str, typer.Option(help="Name in the registry.")],
     alias: Annotated[str, typer.Option(help="Alias to move to the new version.")] = "champion",
     data: Annotated[Path | None, typer.Option(help="Data to train on, passed on as --data.")] = None,
-) -> int:
+) -> None:
     """Train a model in an environment of its own requirements, register the version, move the alias."""
-    from inference import environment, state
-
     for needed in ("train.py", "requirements.txt"):
         if not (folder / needed).is_file():
             raise RequestError(f"{folder}: has no {needed}; a model's folder holds train.py and requirements.txt")
-    lines = (folder / "requirements.txt").read_text(encoding="utf-8").splitlines()
-    requirements = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    requirements = read_requirements(folder / "requirements.txt")
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     runtime = venv.ROOT / "inference" / "requirements.txt"
     python = environment.ensure(version, requirements, state.folder(), runtime, print)
     command = [str(python), str(folder / "train.py"), "--name", name, "--alias", alias]
     command += ["--data", str(data)] if data else []
-    return subprocess.run(command, check=False).returncode
+    raise typer.Exit(subprocess.run(command, check=False).returncode)
 
 
 @quarantine_app.command("list", epilog="Example: python -m inference quarantine list intent --json")
@@ -236,10 +238,9 @@ def quarantine_list(
     name: Annotated[str | None, typer.Argument(help="One job; all without it.")] = None,
     limit: Annotated[int, typer.Option(help="Entries to show.")] = 50,
     as_json: Json = False,
-) -> int:
+) -> None:
     """Show the rows in quarantine with the error of each."""
     _print(quarantine.entries(Databases(), name, limit), as_json)
-    return 0
 
 
 Keys = Annotated[list[str] | None, typer.Option("--key", help="First key column of an entry; may be repeated.")]
@@ -247,18 +248,16 @@ All = Annotated[bool, typer.Option("--all", help="All entries of the job.")]
 
 
 @quarantine_app.command("replay", epilog="Example: python -m inference quarantine replay intent --all")
-def quarantine_replay(name: JobName, key: Keys = None, everything: All = False) -> int:
+def quarantine_replay(name: JobName, key: Keys = None, everything: All = False) -> None:
     """Mark entries, so that the job's next run scores those rows again, by whatever version is live then."""
     count = quarantine.replay(Databases(), name, _chosen(key, everything))
     print(f"{count} entries marked; the next run of {name} tries them (at once: run {name} --mode replay)")
-    return 0
 
 
 @quarantine_app.command("drop", epilog="Example: python -m inference quarantine drop intent --key 42")
-def quarantine_drop(name: JobName, key: Keys = None, everything: All = False) -> int:
+def quarantine_drop(name: JobName, key: Keys = None, everything: All = False) -> None:
     """Forget entries. A row that still exists is pending again at the next sweep."""
     print(f"{quarantine.drop(Databases(), name, _chosen(key, everything))} entries dropped")
-    return 0
 
 
 def _chosen(keys: list[str] | None, everything: bool) -> list[str] | None:

@@ -125,7 +125,7 @@ def unavailable(name: str, url: URL) -> Iterator[None]:
         yield
     except OperationalError as error:
         where = f"{url.host}:{url.port or 5432}/{url.database}"
-        reason = str(error.orig).strip().splitlines()[-1]
+        reason = str(error.orig).strip().splitlines()[0]
         raise Unavailable(
             f"connection {name!r} ({where}) does not answer: {reason}. Is the server up, and is the address right?"
         ) from None

@@ -4,92 +4,24 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo
 
 import yaml
-from croniter import croniter
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    ValidationError,
-    WithJsonSchema,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from inference.errors import JobError
-from inference.expression import one_expression
-
-JOB_NAME = r"^[a-z][a-z0-9_]{0,39}$"
-
-
-def _cron(text: str) -> str:
-    if len(text.split()) != 5 or not croniter.is_valid(text):
-        raise ValueError("not a cron expression of five fields, such as `*/10 * * * *`")
-    return text
-
-
-def _time_zone(text: str) -> str:
-    try:
-        ZoneInfo(text)
-    except (KeyError, ValueError, OSError):
-        raise ValueError("not a time zone of the IANA list, such as `Asia/Seoul`") from None
-    return text
-
-
-def _duration(text: Any) -> Any:
-    match = re.fullmatch(r"(\d+)\s*(s|min|h|d)", text) if isinstance(text, str) else None
-    if not match:
-        raise ValueError("not a duration: a whole number with s, min, h or d, such as `90min`")
-    seconds = {"s": 1, "min": 60, "h": 3600, "d": 86400}[match[2]]
-    if int(match[1]) * seconds > 3650 * 86400:
-        raise ValueError("longer than ten years")
-    return text
-
-
-def seconds(duration: str) -> float:
-    """Seconds of a duration such as `90min`."""
-    number, unit = re.findall(r"\d+|[a-z]+", duration)
-    return int(number) * {"s": 1, "min": 60, "h": 3600, "d": 86400}[unit]
-
-
-def interval(duration: str) -> timedelta:
-    return timedelta(seconds=seconds(duration))
-
-
-def _plain(text: str) -> str:
-    if "\0" in text:
-        raise ValueError("contains a NUL character")
-    return text
-
-
-Text = Annotated[str, StringConstraints(min_length=1, max_length=2000), AfterValidator(_plain)]
-# Postgres cuts identifiers at 63 bytes without an error.
-Identifier = Annotated[
-    str,
-    StringConstraints(min_length=1),
-    AfterValidator(_plain),
-    AfterValidator(lambda text: _at_most_63_bytes(text)),
-]
-ConnectionName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
-Cron = Annotated[str, AfterValidator(_cron)]
-TimeZone = Annotated[str, AfterValidator(_time_zone)]
-Duration = Annotated[
-    str, AfterValidator(_duration), WithJsonSchema({"type": "string", "pattern": r"^\d+\s*(s|min|h|d)$"})
-]
-Rate = Annotated[float, Field(ge=0, le=1)]
-Expression = Annotated[str, StringConstraints(min_length=1, max_length=4000), AfterValidator(one_expression)]
-
-
-def _at_most_63_bytes(text: str) -> str:
-    if len(text.encode()) > 63:
-        raise ValueError("longer than 63 bytes, which Postgres would cut")
-    return text
+from inference.fields import (
+    ConnectionName,
+    Cron,
+    Duration,
+    Expression,
+    Identifier,
+    JobName,
+    Rate,
+    Text,
+    TimeZone,
+)  # fmt: skip
 
 
 class Section(BaseModel):
@@ -221,7 +153,7 @@ class Notify(Section):
 class Job(Section):
     """One batch prediction: source, model, target, schedule."""
 
-    name: Annotated[str, StringConstraints(pattern=JOB_NAME)] = Field(
+    name: JobName = Field(
         description="Equal to the file's name; names the DAG, the view `prediction.<name>` and its tables."
     )
     description: Text = Field(description="One sentence for people; the heading of the DAG's page.")
@@ -279,7 +211,9 @@ def load(path: Path) -> Job:
     try:
         job = Job.model_validate(content)
     except ValidationError as error:
-        lines = "\n".join(f"  {line}" for line in explain(error))
+        lines = "\n".join(
+            f"  {line}" for line in explain(error, "is no field of a job file; the fields are in docs/job-file.md")
+        )
         raise JobError(f"{path.name}: {error.error_count()} error(s)\n{lines}") from None
     if job.name != path.stem:
         raise JobError(f"{path.name}: name: {job.name!r} must be the file's name, {path.stem!r}")
@@ -297,8 +231,8 @@ def load_all(folder: Path) -> tuple[dict[str, Job], list[JobError]]:
     return jobs, errors
 
 
-def explain(error: ValidationError) -> list[str]:
-    """One line for each error: field, value, what is allowed."""
+def explain(error: ValidationError, unknown: str) -> list[str]:
+    """One line for each error: field, value, what is allowed; `unknown` is said of a field that there is not."""
     lines = []
     for item in error.errors(include_url=False):
         field = ".".join(str(part) for part in item["loc"])
@@ -306,7 +240,7 @@ def explain(error: ValidationError) -> list[str]:
         if item["type"] == "missing":
             lines.append(f"{field}: is missing")
         elif item["type"] == "extra_forbidden":
-            lines.append(f"{field}: is no field of a job file; the fields are in docs/job-file.md")
+            lines.append(f"{field}: {unknown}")
         elif isinstance(item["input"], (dict, BaseModel)):
             lines.append(f"{field}: {message}" if field else message)
         else:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from sqlalchemy.engine import Connection
 
 from inference import queries, table
-from inference.job import Job, seconds
+from inference.fields import seconds
+from inference.job import Job
 
 SQL = queries.load("lease")
 

@@ -18,7 +18,8 @@ from inference import check, lease, queries, signature, source, table, worklist
 from inference import search as searching
 from inference.database import PLAN_TIMEOUT, PREDICTIONS, Databases
 from inference.errors import RunHeld
-from inference.job import Job, interval
+from inference.fields import interval
+from inference.job import Job
 from inference.lease import Caller
 from inference.model import Model
 from inference.request import Request
@@ -61,8 +62,9 @@ def plan(databases: Databases, job: Job, request: Request, model: Model, caller:
         table.ensure(here, job, keys, model.artifact.signature.outputs, str(model))
         if here is there:
             table.create_current(here, job, keys, section(job))
-        window_start, sweep = _window(here, job, request, model)
-        search = Search(job, request, model, here, there, columns, window_start, sweep)
+        replays = bool(queries.run(here, SQL["replays"], job=job.name).scalar())
+        window_start, sweep = _window(here, job, request, model, replays)
+        search = Search(job, request, model, here, there, columns, window_start, sweep, replays)
         planned = _plan_run(search, caller, decision.own_run_id, decision.approved_rows, started)
     if planned.state == "held":
         raise RunHeld(planned.message)
@@ -114,14 +116,14 @@ def _ended_before(
     return Planned(run_id, generation, "empty", decision.message)
 
 
-def _window(here: Connection, job: Job, request: Request, model: Model) -> tuple[datetime | None, bool]:
+def _window(here: Connection, job: Job, request: Request, model: Model, replays: bool) -> tuple[datetime | None, bool]:
     """Where the search starts (None: everywhere), and whether this run is a sweep."""
     if request.mode != "pending":
         return None, False
     last = queries.run(
         here, SQL["last_complete"], job=job.name, model_id=model.model_id, source=json.dumps(section(job))
     ).scalar()
-    if job.source.cursor is None or last is None or queries.run(here, SQL["replays"], job=job.name).scalar():
+    if job.source.cursor is None or last is None or replays:
         return None, not request.dry_run
     swept = queries.run(here, SQL["last_sweep"], job=job.name).scalar()
     zone = ZoneInfo(job.schedule.time_zone)
@@ -136,6 +138,7 @@ def _plan_run(search: Search, caller: Caller, own: int | None, approved_rows: in
     run_id, generation = _add_run(search.here, search.job, search.request, search.model, caller, own, now)
     lease.clear(search.here, search.job.name)
     candidates = searching.candidates(search)
+    searching.end_replays(search, candidates)
     pending = searching.pending(search, candidates)
     found = None
     if search.request.dry_run:

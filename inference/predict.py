@@ -117,6 +117,7 @@ def _inputs(row: Row) -> tuple[Any, ...]:
 
 
 def _quarantined(row: Row, error: BaseException) -> Outcome:
+    error = getattr(error, "orig", None) or error  # Postgres's own words, without the query
     message = " ".join(str(error).replace("\0", "").split())[:1000]
     message = message.encode("utf-8", "replace").decode("utf-8")
     return Outcome(row.ordinal, "quarantined", row.input_hash, type(error).__name__, message)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Optional, Union
 
 import psycopg2
-from psycopg2 import sql
+from psycopg2 import extensions, sql
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DataError
 
@@ -18,13 +18,16 @@ from inference.errors import SourceError, WorkLost
 from inference.queries import column, expression, fill
 from inference.session import Session
 from inference.source import Column
-from inference.work import Work, register
+from inference.work import Shard, Work, register
 
 SQL = queries.load("read")
 
 # A value that cannot be read (an expression that fails on it, text that is no UTF-8, a date that
 # Python has not) is the row's fault; anything else is not.
 FAULTS = (DataError, psycopg2.DataError, ValueError, OverflowError)
+
+
+_MOMENTS = {1082: extensions.PYDATE, 1114: extensions.PYDATETIME, 1184: extensions.PYDATETIMETZ}
 
 
 @dataclass(frozen=True)
@@ -52,10 +55,10 @@ class Reader:
     def __init__(self, databases: Databases, work: Work) -> None:
         self._work = work
         self._names = [f"key{number + 1}" for number in range(len(work.source["key"]))]
-        self._here = Session(databases, PREDICTIONS, lambda connection: register(connection, work.shard))
+        self._here = Session(databases, PREDICTIONS, lambda connection: _prepare(connection, work.shard))
         self._there: Optional[Session] = None
         if not databases.same(work.source["connection"], PREDICTIONS):
-            self._there = Session(databases, work.source["connection"])
+            self._there = Session(databases, work.source["connection"], _refuse_infinity)
         self._columns: dict[str, Column] = {}
 
     def chunks(self) -> Iterator[Chunk]:
@@ -156,3 +159,23 @@ class Reader:
             names=queries.columns(self._names),
         )
         return {"work": relation, "selected": sql.SQL("true")}, values
+
+
+def _prepare(connection: Connection, shard: Shard) -> None:
+    register(connection, shard)
+    _refuse_infinity(connection)
+
+
+def _refuse_infinity(connection: Connection) -> None:
+    """The driver would make `infinity` the last moment that Python has, which is another value."""
+    for oid, cast in _MOMENTS.items():
+        extensions.register_type(_finite(oid, cast), connection.connection.dbapi_connection)
+
+
+def _finite(oid: int, cast: Any) -> Any:
+    def read(value: Optional[str], cursor: Any) -> Any:
+        if value in ("infinity", "-infinity"):
+            raise ValueError(f"{value} is no moment that a model can be given")
+        return cast(value, cursor)
+
+    return extensions.new_type((oid,), "MOMENT", read)

@@ -50,5 +50,6 @@ def parse(values: Mapping[str, Any]) -> Request:
     try:
         return Request.model_validate(dict(values))
     except ValidationError as error:
-        lines = "\n".join(f"  {line}" for line in explain(error))
+        unknown = f"is no parameter; there are: {', '.join(Request.model_fields)}"
+        lines = "\n".join(f"  {line}" for line in explain(error, unknown))
         raise RequestError(f"this run's parameters: {error.error_count()} error(s)\n{lines}") from None

@@ -35,6 +35,7 @@ class Search:
     columns: dict[str, Column]
     window_start: datetime | None
     sweep: bool
+    replays: bool  # whether entries of the quarantine wait to be tried again
 
     @property
     def section(self) -> dict[str, Any]:
@@ -148,13 +149,20 @@ def pending(search: Search, candidates: sql.Composable) -> sql.Composable:
         joined=keys_equal(job, "p", "c"),
         current=sql.SQL(" AND ").join(current),
     )
-    condition = {
-        "pending": sql.SQL(" AND ").join([missing, quarantined]),
-        "rescore": sql.SQL(" AND ").join([missing, quarantined]),
-        "key_range": sql.SQL("true"),
-        "replay": fill(SQL["to_replay"], key_text=key_text),
-    }[mode]
+    replayed = fill(SQL["to_replay"], key_text=key_text)
+    due: sql.Composable = sql.SQL(" AND ").join([missing, quarantined])
+    if search.replays:  # only then: an OR costs Postgres its anti joins
+        due = fill("({due}) OR {replayed}", due=due, replayed=replayed)
+    condition = {"pending": due, "rescore": due, "key_range": sql.SQL("true"), "replay": replayed}[mode]
     return fill(SQL["pending"], candidates=candidates, condition=condition)
+
+
+def end_replays(search: Search, candidates: sql.Composable) -> None:
+    """Resolve entries to replay whose row is gone: they would make every run a sweep."""
+    if search.replays and search.request.mode != "key_range":
+        key_text = queries.as_text(key_names(len(search.job.source.key)), "c")
+        parts = {"candidates": candidates, "key_text": key_text}
+        queries.run(search.here, SQL["end_replays"], parts, **search.values)
 
 
 def key_names(count: int) -> list[str]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from inference import migrate
 from inference.database import Databases
 from services.postgres import Postgres

@@ -12,6 +12,8 @@ from typing import Any
 
 import pandas as pd
 import yaml
+from sqlalchemy import text as statement
+
 from inference import check, model, plan, publish, shard
 from inference.artifact import Artifact
 from inference.database import PREDICTIONS, Databases
@@ -22,8 +24,7 @@ from inference.plan import Planned
 from inference.predict import Predictor
 from inference.registry import Version
 from inference.request import Request
-from inference.signature import Input, Output, Signature
-from sqlalchemy import text as statement
+from inference.signature import _INPUTS, Input, Output, Signature
 
 TEXT = Signature(
     (Input("text", "string", "object", True),),
@@ -76,14 +77,33 @@ def register(databases: Databases, version: str = "1", signature: Signature = TE
         return Model(model._add(connection, found, artifact), found, artifact)
 
 
+class Printed:
+    """Predicts what it was given, printed: for inputs of any type."""
+
+    def predict(self, data: pd.DataFrame) -> pd.DataFrame:
+        return pd.DataFrame({"printed": [repr(row) for row in data.itertuples(index=False, name=None)]})
+
+
+def printing(**inputs: str) -> Signature:
+    """The signature of a model `Printed` with these inputs, by MLflow's type."""
+    columns = tuple(Input(name, kind, _INPUTS[kind][1], False) for name, kind in inputs.items())
+    return Signature(columns, (Output("printed", "text", True),))
+
+
 class Pipeline:
     """Runs a job's stages in this process with a stub model."""
 
-    def __init__(self, databases: Databases, a_job: Job | None = None, predictor: Predictor | None = None) -> None:
+    def __init__(
+        self,
+        databases: Databases,
+        a_job: Job | None = None,
+        predictor: Predictor | None = None,
+        signature: Signature = TEXT,
+    ) -> None:
         self.databases = databases
         self.job = a_job or job()
         self.predictor = predictor or Digest()
-        self.model = register(databases)
+        self.model = register(databases, signature=signature)
         self.runs = 0
 
     def plan(self, external_id: str | None = None, orchestrator: str = "airflow", **request: Any) -> Planned:
@@ -154,3 +174,18 @@ def present_hashes(databases: Databases, section: dict[str, Any], name: str = PR
         databases, "SELECT id, CAST(md5(:names || CAST(ROW(text) AS text)) AS uuid) FROM message", name, names=names
     )
     return dict(rows)
+
+
+def assert_current(databases: Databases, name: str = PREDICTIONS) -> None:
+    """Each row of `message` has one prediction, made from its present text, and there are no others."""
+    texts = dict(sql(databases, "SELECT id, text FROM message", name))
+    hashes = present_hashes(databases, {"inputs": ["text"]}, name)
+    found = sql(databases, "SELECT id, digest, length, input_hash FROM prediction.intent")
+    assert sorted(found) == sorted((key, digest(text), len(text or ""), hashes[key]) for key, text in texts.items())
+
+
+def counts(databases: Databases, run_id: int) -> dict[str, int]:
+    """What became of a run's rows: the counts that are not zero."""
+    row = run_row(databases, run_id)
+    names = ("planned", "predicted", "reused", "quarantined", "vanished", "deferred", "changed_at_read", "deleted")
+    return {name: row[name] for name in names if row[name]}

@@ -102,9 +102,7 @@ def train(texts: list[str], labels: list[str]) -> tuple[dict[str, object], dict[
         part = Ngrams(ngrams.buckets[spots[kept]], np.bincount(owner, minlength=len(rows)))
         part_weights = weights[spots[kept]] / np.float32(1 - p["dropped_ngrams"])
         bags = nn.functional.dropout(sum_bags(embedding, part, part_weights), p["dropout"])
-        loss = nn.functional.cross_entropy(
-            classify(bags), targets[rows], label_smoothing=p["label_smoothing"]
-        )
+        loss = nn.functional.cross_entropy(classify(bags), targets[rows], label_smoothing=p["label_smoothing"])
         for optimizer in optimizers:
             optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -118,9 +116,7 @@ def train(texts: list[str], labels: list[str]) -> tuple[dict[str, object], dict[
     return config, {"idf": idf_tensor, "table": table, "bias": classify.bias.detach()}
 
 
-def save(
-    config: dict[str, object], weights: dict[str, torch.Tensor], folder: Path
-) -> dict[str, str]:
+def save(config: dict[str, object], weights: dict[str, torch.Tensor], folder: Path) -> dict[str, str]:
     """Writes the artifacts; their names and paths, as MLflow and IntentModel know them."""
     paths = {"config": folder / "config.json", "weights": folder / "weights.safetensors"}
     paths["config"].write_text(json.dumps(config, ensure_ascii=False), encoding="utf-8")

@@ -76,13 +76,9 @@ def train(rows: pd.DataFrame) -> dict[str, np.ndarray]:
     messages = [split_words(text) for text in rows["text"]]
     words = [word for message in messages for word in message]
     targets = [
-        in_phrase(word.text, keyphrase)
-        for message, keyphrase in zip(messages, rows["keyphrase"])
-        for word in message
+        in_phrase(word.text, keyphrase) for message, keyphrase in zip(messages, rows["keyphrase"]) for word in message
     ]
-    regression = LogisticRegression(
-        C=HYPERPARAMETERS["C"], solver="liblinear", random_state=HYPERPARAMETERS["seed"]
-    )
+    regression = LogisticRegression(C=HYPERPARAMETERS["C"], solver="liblinear", random_state=HYPERPARAMETERS["seed"])
     regression.fit(hash_features(words), targets)
     return {"coef": regression.coef_, "intercept": regression.intercept_}
 
@@ -101,9 +97,7 @@ def measure(model: KeywordModel, rows: pd.DataFrame) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument(
-        "--data", type=Path, default=HERE / "messages.csv", help="CSV: text, keyphrase"
-    )
+    parser.add_argument("--data", type=Path, default=HERE / "messages.csv", help="CSV: text, keyphrase")
     parser.add_argument("--name", default="keyword", help="of the registered model")
     parser.add_argument("--alias", default="champion", help="to set on the new version")
     arguments = parser.parse_args()

@@ -8,7 +8,8 @@ from typing import Any
 
 from airflow.sdk.module_loading import import_string
 
-from inference.job import Job, Notifier, interval
+from inference.fields import interval
+from inference.job import Job, Notifier
 
 Callback = Callable[[Any], None]
 

@@ -19,13 +19,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+
 from inference import migrate
 from inference.database import Databases
 from services.airflow import Airflow
 from services.airflow_api import AirflowApi
 from services.mlflow_server import MlflowServer
 from services.postgres import Postgres
-
 from tests.conftest import memory_folder
 from tests.e2e.messages import messages
 from tests.stub import create_messages
@@ -134,7 +134,12 @@ def start(folder: Path, postgres: Postgres) -> World:
 
 def train(world: World) -> None:
     done = subprocess.run(
-        [sys.executable, "examples/intent/train.py"], env=world.env, cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "examples/intent/train.py"],
+        env=world.env,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     done = world.command("models", "register", "examples/keyword", "--name", "keyword")

@@ -198,9 +198,7 @@ def test_a_cancelled_run_leaves_no_process_and_the_next_one_goes_on(world: World
 
     assert world.run_dag("keyword")[1] == "success"
     assert visible(world, "keyword") == hashes(world)
-    states = sql(
-        world.databases, "SELECT state FROM prediction.run WHERE job = 'keyword' ORDER BY run_id DESC LIMIT 2"
-    )
+    states = sql(world.databases, "SELECT state FROM prediction.run WHERE job = 'keyword' ORDER BY run_id DESC LIMIT 2")
     assert [state for (state,) in states] == ["published", "superseded"]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from inference.database import Databases
-
 from tests.stub import Pipeline, create_messages, digest, predictions, present_hashes, run_row, sql
 
 

@@ -214,9 +214,7 @@ def test_intent_messages_are_even_and_the_test_rows_are_nobodys_copy() -> None:
         rows = list(csv.DictReader(file))
     assert len({row["text"] for row in rows}) == len(rows)
     assert min(Counter(row["label"] for row in rows).values()) >= 60
-    assert set(
-        Counter((row["label"], row["split"]) for row in rows if row["split"] == "test").values()
-    ) == {20}
+    assert set(Counter((row["label"], row["split"]) for row in rows if row["split"] == "test").values()) == {20}
     assert 0.4 < share_of_korean(row["text"] for row in rows) < 0.6
 
 
@@ -255,9 +253,7 @@ def test_the_two_models_need_different_versions() -> None:
     assert intent["pandas"] != keyword["pandas"]
 
 
-@pytest.mark.parametrize(
-    ("folder", "file"), [*itertools.product(FOLDERS, ("model.py", "train.py"))]
-)
+@pytest.mark.parametrize(("folder", "file"), [*itertools.product(FOLDERS, ("model.py", "train.py"))])
 def test_the_code_is_python_3_9(folder: str, file: str) -> None:
     source = (EXAMPLES / folder / file).read_text(encoding="utf-8")
     ast.parse(source, feature_version=(3, 9))

@@ -1,0 +1,1 @@
+"""`make demo`: a company with messages, two models, Airflow, MLflow and PostgreSQL."""

@@ -1,0 +1,78 @@
+"""The kinds of values that a job file has: what is allowed, and what is said when something else is there."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
+
+from croniter import croniter
+from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema
+
+from inference.expression import one_expression
+
+
+def _cron(text: str) -> str:
+    if len(text.split()) != 5 or not croniter.is_valid(text):
+        raise ValueError("not a cron expression of five fields, such as `*/10 * * * *`")
+    return text
+
+
+def _time_zone(text: str) -> str:
+    try:
+        ZoneInfo(text)
+    except (KeyError, ValueError, OSError):
+        raise ValueError("not a time zone of the IANA list, such as `Asia/Seoul`") from None
+    return text
+
+
+def _duration(text: Any) -> Any:
+    match = re.fullmatch(r"(\d+)\s*(s|min|h|d)", text) if isinstance(text, str) else None
+    if not match:
+        raise ValueError("not a duration: a whole number with s, min, h or d, such as `90min`")
+    seconds = {"s": 1, "min": 60, "h": 3600, "d": 86400}[match[2]]
+    if int(match[1]) * seconds > 3650 * 86400:
+        raise ValueError("longer than ten years")
+    return text
+
+
+def seconds(duration: str) -> float:
+    """Seconds of a duration such as `90min`."""
+    number, unit = re.findall(r"\d+|[a-z]+", duration)
+    return int(number) * {"s": 1, "min": 60, "h": 3600, "d": 86400}[unit]
+
+
+def interval(duration: str) -> timedelta:
+    return timedelta(seconds=seconds(duration))
+
+
+def _plain(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("contains a NUL character")
+    return text
+
+
+def _at_most_63_bytes(text: str) -> str:
+    if len(text.encode()) > 63:
+        raise ValueError("longer than 63 bytes, which Postgres would cut")
+    return text
+
+
+Text = Annotated[str, StringConstraints(min_length=1, max_length=2000), AfterValidator(_plain)]
+# Postgres cuts identifiers at 63 bytes without an error.
+Identifier = Annotated[
+    str,
+    StringConstraints(min_length=1),
+    AfterValidator(_plain),
+    AfterValidator(_at_most_63_bytes),
+]
+JobName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+ConnectionName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+Cron = Annotated[str, AfterValidator(_cron)]
+TimeZone = Annotated[str, AfterValidator(_time_zone)]
+Duration = Annotated[
+    str, AfterValidator(_duration), WithJsonSchema({"type": "string", "pattern": r"^\d+\s*(s|min|h|d)$"})
+]
+Rate = Annotated[float, Field(ge=0, le=1)]
+Expression = Annotated[str, StringConstraints(min_length=1, max_length=4000), AfterValidator(one_expression)]
