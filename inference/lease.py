@@ -8,8 +8,10 @@ import uuid
 from dataclasses import dataclass
 
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError
 
 from inference import queries, table
+from inference.errors import Unavailable
 from inference.fields import seconds
 from inference.job import Job
 
@@ -17,6 +19,7 @@ SQL = queries.load("lease")
 
 # Seconds without a sign of life after which a run counts as dead; shards give one every 10 s.
 SILENCE = 60
+LOCK_NOT_AVAILABLE = "55P03"
 
 
 @dataclass(frozen=True)
@@ -46,8 +49,7 @@ class Decision:
 
 def take(connection: Connection, job: Job, caller: Caller) -> Decision:
     """Lock the job for this transaction, and decide between its open run and this caller."""
-    queries.run(connection, SQL["add_job"], job=job.name)
-    queries.run(connection, SQL["lock_job"], job=job.name)
+    lock(connection, job.name)
     own = queries.run(
         connection, SQL["own_run"], job=job.name, orchestrator=caller.orchestrator, external_id=caller.external_id
     ).first()
@@ -75,6 +77,17 @@ def take(connection: Connection, job: Job, caller: Caller) -> Decision:
     message = f"superseded by a later run ({caller.orchestrator}) after {other.silent:.0f} s without a sign of life"
     queries.run(connection, SQL["supersede"], run_id=other.run_id, message=message)
     return Decision(False, own_run_id=own_id, approved_rows=other.planned if other.approved else 0)
+
+
+def lock(connection: Connection, job: str) -> None:
+    """Take the job's row lock until the transaction ends; raises Unavailable if somebody else keeps it."""
+    try:
+        queries.run(connection, SQL["add_job"], job=job)
+        queries.run(connection, SQL["lock_job"], job=job)
+    except DBAPIError as error:
+        if getattr(error.orig, "pgcode", None) != LOCK_NOT_AVAILABLE:
+            raise
+        raise Unavailable(f"job {job!r}: another plan or publish of this job is at work and holds its lock") from None
 
 
 def clear(connection: Connection, job: str) -> None:

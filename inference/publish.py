@@ -31,7 +31,7 @@ def publish(databases: Databases, run_id: int) -> Published:
     started = time.monotonic()
     with databases.begin(PREDICTIONS, PLAN_TIMEOUT) as connection:
         run = check.read_run(connection, run_id)
-        queries.run(connection, SQL["lock_job"], job=run.job.name)
+        lease.lock(connection, run.job.name)
         queries.run(connection, check.SQL["lock_run"], run_id=run_id)
         run = check.read_run(connection, run_id)
         if run.state in ("published", "empty") or (run.state == "held" and not run.approved):

@@ -1,8 +1,5 @@
 -- The one transaction that makes a run's predictions visible.
 
--- name: lock_job
-SELECT name FROM prediction.job WHERE name = %(job)s FOR UPDATE;
-
 -- name: keep_history
 INSERT INTO {history} ({columns}, superseded_at)
 SELECT {old_columns}, now()

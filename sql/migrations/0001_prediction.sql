@@ -1,4 +1,4 @@
--- The tables that every job shares. What a run is, and what must always hold: docs/design.md.
+-- The tables that every job shares. Why they are as they are: docs/decisions.md.
 
 CREATE TABLE prediction.job (
     name       text PRIMARY KEY CHECK (name ~ '^[a-z][a-z0-9_]{0,39}$'),

@@ -37,13 +37,15 @@ def last_run(world: World, job: str) -> dict[str, Any]:
     return dict(run_row(world.databases, number))
 
 
-def hashes(world: World) -> dict[int, str]:
-    found = present_hashes(world.databases, {"inputs": ["text"]})
-    return {key: str(value) for key, value in found.items()}
-
-
 def visible(world: World, job: str) -> dict[int, str]:
+    """What people see of each row: the hash of the input that its prediction was made from."""
     return {key: str(row["input_hash"]) for key, row in predictions(world.databases, f"prediction.{job}").items()}
+
+
+def wrong(world: World, job: str) -> set[tuple[int, str]]:
+    """Rows whose prediction is missing, left over, or made from another input than the present one."""
+    present = present_hashes(world.databases, {"inputs": ["text"]})
+    return set(visible(world, job).items()) ^ {(key, str(value)) for key, value in present.items()}
 
 
 def shard_process() -> psutil.Process | None:
@@ -63,21 +65,20 @@ def test_a_scheduled_run_predicts_every_row_with_the_registered_model(world: Wor
     world.schedule("intent", NEVER)
 
     found = predictions(world.databases)
-    assert visible(world, "intent") == hashes(world)
+    assert wrong(world, "intent") == set()
     assert {(row["model_name"], row["model_version"]) for row in found.values()} == {("intent", "1")}
     assert len({row["run_id"] for row in found.values()}) == 1
     mlflow.set_tracking_uri(world.mlflow.url)
     model = mlflow.pyfunc.load_model("models:/intent@champion")
     expected = model.predict(pd.DataFrame({"text": messages()}))
-    assert [found[number]["intent"] for number in range(1, len(found) + 1)] == expected["intent"].tolist()
-    assert [found[number]["confidence"] for number in range(1, len(found) + 1)] == pytest.approx(
-        expected["confidence"].tolist(), abs=1e-5
-    )
+    ordered = [found[number] for number in range(1, len(found) + 1)]
+    assert [row["intent"] for row in ordered] == expected["intent"].tolist()
+    assert [row["confidence"] for row in ordered] == pytest.approx(expected["confidence"].tolist(), abs=1e-5)
 
 
 def test_publish_is_an_asset_event_and_the_report_is_a_run_in_mlflow(world: World) -> None:
     events = world.api.call("GET", "/assets/events")["asset_events"]
-    assert {event["name"] for event in events} == {"prediction.intent"}
+    assert "prediction.intent" in {event["name"] for event in events}
 
     (found,) = mlflow.search_runs(experiment_names=["predictions/intent"]).to_dict("records")
     rows = len(messages())
@@ -103,7 +104,7 @@ def test_only_what_changed_is_scored(world: World) -> None:
     sql(world.databases, "INSERT INTO message (text) SELECT 'new message ' || n FROM generate_series(1, 50) n")
     assert world.run_dag("intent")[1] == "success"
     assert last_run(world, "intent")["planned"] == 150
-    assert visible(world, "intent") == hashes(world)
+    assert wrong(world, "intent") == set()
 
     sql(world.databases, "UPDATE message SET channel = 'mail', updated_at = now()")
     assert world.run_dag("intent")[1] == "success"
@@ -117,7 +118,7 @@ def test_a_run_with_parameters_is_held_and_then_released(world: World) -> None:
     held = last_run(world, "intent")
     assert (state, held["state"], held["planned"]) == ("success", "held", 20)
     assert world.tasks("intent", run)["publish"] == ["skipped"]
-    assert visible(world, "intent") == before
+    assert set(visible(world, "intent").items()) == set(before.items())
 
     _, state = world.run_dag("intent")
     blocked = last_run(world, "intent")
@@ -126,10 +127,10 @@ def test_a_run_with_parameters_is_held_and_then_released(world: World) -> None:
 
     released = world.command("release", str(held["run_id"]))
     assert released.returncode == 0, released.stderr
-    assert sum(visible(world, "intent")[key] != before[key] for key in before) == 20
+    assert len(set(visible(world, "intent").items()) - set(before.items())) == 20
     assert world.run_dag("intent")[1] == "success"
     assert last_run(world, "intent")["planned"] == 10
-    assert visible(world, "intent") == hashes(world)
+    assert wrong(world, "intent") == set()
 
 
 def test_wrong_parameters_are_refused_with_field_and_value(world: World) -> None:
@@ -153,7 +154,7 @@ def test_a_dry_run_shows_samples_and_writes_nothing(world: World) -> None:
     assert "500 rows are pending" in last_run(world, "intent")["message"]
     assert log.count("sample: ") == 10
     assert "'intent': " in log
-    assert visible(world, "intent") == before
+    assert set(visible(world, "intent").items()) == set(before.items())
 
 
 def test_the_command_line_does_the_same_as_the_dag(world: World) -> None:
@@ -161,7 +162,7 @@ def test_the_command_line_does_the_same_as_the_dag(world: World) -> None:
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)[0]["state"] == "published"
     assert last_run(world, "intent")["planned"] == 500
-    assert visible(world, "intent") == hashes(world)
+    assert wrong(world, "intent") == set()
 
     status = world.command("status", "intent", "--json")
     (job,) = json.loads(status.stdout)["jobs"]
@@ -169,8 +170,11 @@ def test_the_command_line_does_the_same_as_the_dag(world: World) -> None:
 
 
 def test_a_shard_that_is_killed_goes_on_from_its_last_chunk_in_the_models_own_environment(world: World) -> None:
-    run = world.api.trigger("keyword")
-    started = "SELECT max(cursor) FROM prediction.shard JOIN prediction.run USING (run_id) WHERE job = 'keyword'"
+    run = world.api.trigger("keyword", {"mode": "key_range", "key_from": "1"})
+    started = (
+        "SELECT max(s.cursor) FROM prediction.shard s JOIN prediction.run r USING (run_id) "
+        "WHERE r.job = 'keyword' AND r.state = 'predicting'"
+    )
     await_true(lambda: (sql(world.databases, started)[0][0] or 0) > 0, 120, "a chunk of keyword")
     process = shard_process()
     assert process is not None
@@ -179,11 +183,12 @@ def test_a_shard_that_is_killed_goes_on_from_its_last_chunk_in_the_models_own_en
     assert world.api.wait("keyword", run, 120) == "success"
     (attempts,) = sql(
         world.databases,
-        "SELECT max(attempt) FROM prediction.shard JOIN prediction.run USING (run_id) WHERE job = 'keyword'",
+        "SELECT attempt FROM prediction.shard WHERE run_id = :run",
+        run=last_run(world, "keyword")["run_id"],
     )
     assert attempts[0] >= 2
     found = predictions(world.databases, "prediction.keyword")
-    assert visible(world, "keyword") == hashes(world)
+    assert wrong(world, "keyword") == set()
     assert all(len(row["keywords"]) == len(row["scores"]) for row in found.values())
     frameworks = sql(world.databases, "SELECT requirements FROM prediction.model WHERE name IN ('intent', 'keyword')")
     assert len({line for (lines,) in frameworks for line in lines if line.startswith("numpy==")}) == 2
@@ -197,7 +202,7 @@ def test_a_cancelled_run_leaves_no_process_and_the_next_one_goes_on(world: World
     await_true(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE, 30, "the end of the shard")
 
     assert world.run_dag("keyword")[1] == "success"
-    assert visible(world, "keyword") == hashes(world)
+    assert wrong(world, "keyword") == set()
     states = sql(world.databases, "SELECT state FROM prediction.run WHERE job = 'keyword' ORDER BY run_id DESC LIMIT 2")
     assert [state for (state,) in states] == ["published", "superseded"]
 
@@ -210,7 +215,7 @@ def test_clearing_a_published_run_is_a_no_op_that_says_so(world: World) -> None:
 
     assert world.api.wait("keyword", run, 60) == "success"
     assert f"run {published['run_id']} is published already: nothing to do" in world.api.log("keyword", run, "plan", 2)
-    assert predictions(world.databases, "prediction.keyword") == before
+    assert str(predictions(world.databases, "prediction.keyword")) == str(before)
     assert last_run(world, "keyword") == published
 
 
