@@ -15,7 +15,7 @@ import yaml
 from inference import signature, state
 from inference.digest import digest
 from inference.errors import ModelError, Unavailable
-from inference.registry import Registry, Version
+from inference.registry import Registry, Version, public
 from inference.signature import Signature
 
 _PICKLES = {".pkl", ".pickle", ".joblib", ".dill", ".pt", ".pth", ".bin", ".npy"}
@@ -75,7 +75,9 @@ def _download(registry: Registry, version: Version, target: str) -> Path:
             artifact_uri=f"models:/{version.name}/{version.version}", dst_path=target, tracking_uri=registry.address
         )
     except Exception as error:
-        raise Unavailable(f"{version}: its files cannot be fetched from {registry.address}: {error}") from error
+        raise Unavailable(
+            f"{version}: its files cannot be fetched from {registry.public_address}: {public(str(error))}"
+        ) from None
     return Path(path)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +14,7 @@ from sqlalchemy.engine import Connection
 
 from inference import queries, table
 from inference.database import PLAN_TIMEOUT, PREDICTIONS, Databases
-from inference.errors import CheckFailed, JobError, PermanentError, TakenOver, WorkLost
+from inference.errors import CheckFailed, InferenceError, JobError, PermanentError, TakenOver, WorkLost
 from inference.job import Job, OutputCheck
 from inference.queries import column, fill
 from inference.signature import Output, Signature
@@ -130,6 +132,16 @@ def fail(databases: Databases, run_id: int, message: str) -> None:
     """Record that an open run has failed for good, so that the next one need not wait."""
     with databases.begin(PREDICTIONS) as connection:
         queries.run(connection, SQL["fail"], run_id=run_id, message=message[:2000])
+
+
+@contextmanager
+def recorded(databases: Databases, run_id: int, *errors: type[InferenceError]) -> Iterator[None]:
+    """Record the run as failed when the block raises one of `errors`; one that is over stays as it is."""
+    try:
+        yield
+    except errors as error:
+        fail(databases, run_id, str(error))
+        raise
 
 
 def _coverage(connection: Connection, run: Run) -> dict[str, int]:

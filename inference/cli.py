@@ -13,13 +13,11 @@ import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from inference import environment, migrate, model, pipeline, quarantine, state, status, venv
+from inference import environment, migrate, model, pipeline, quarantine, screen, state, status, venv
 from inference import job as jobs_module
 from inference import publish as publishing
 from inference.database import Databases, disconnected
@@ -95,7 +93,7 @@ def list_jobs(
          "owner": job.owner, "description": job.description} for job in found.values()
     ]  # fmt: skip
     rows += [{"job": name, "description": "removed: no job file; --drop drops its tables"} for name in removed]
-    _print(rows, as_json)
+    screen.show(rows, as_json)
     for error in errors:
         print(f"error: {error}", file=sys.stderr)
     if errors:
@@ -117,7 +115,7 @@ def plan_job(
     """Find the pending rows and write the work list; `shard`, `check` and `publish` are the next steps."""
     request = _request(mode, model_version, row_limit, key_from, key_to, False, hold)
     planned = pipeline.plan(Databases(), find(name, folder), request, Caller.command_line())
-    _print([asdict(planned)], as_json)
+    screen.show([asdict(planned)], as_json)
 
 
 @app.command("run", epilog="Example: python -m inference run intent --row-limit 1000")
@@ -135,9 +133,10 @@ def run_job(
 ) -> None:
     """Run a job from plan to publish in this process, without Airflow."""
     request = _request(mode, model_version, row_limit, key_from, key_to, dry_run, hold)
-    ended = pipeline.run(Databases(), find(name, folder), request, logging.getLogger(__name__).info)
+    databases, say = Databases(), logging.getLogger(__name__).info
+    ended = pipeline.run(databases, find(name, folder), request, say, screen.watch(databases))
     if as_json:
-        _print([asdict(ended)], as_json)
+        screen.show([asdict(ended)], as_json)
     else:
         print(ended.message)
 
@@ -174,11 +173,10 @@ def show_status(
     if as_json:
         print(json.dumps({"jobs": jobs, "runs": runs}, default=str))
         return
-    _print([{key: row[key] for key in _STATUS} for row in jobs], False)
-    _print(runs, False)
+    screen.show([{key: row[key] for key in _STATUS} for row in jobs], False)
+    screen.show(runs, False)
 
 
-_LONG = ("message", "last_message", "description")
 _STATUS = (
     "job", "last_run", "last_state", "pending", "quarantined", "fresh_to", "model_name", "model_version", "last_message"
 )  # fmt: skip
@@ -240,7 +238,7 @@ def quarantine_list(
     as_json: Json = False,
 ) -> None:
     """Show the rows in quarantine with the error of each."""
-    _print(quarantine.entries(Databases(), name, limit), as_json)
+    screen.show(quarantine.entries(Databases(), name, limit), as_json)
 
 
 Keys = Annotated[list[str] | None, typer.Option("--key", help="First key column of an entry; may be repeated.")]
@@ -271,26 +269,3 @@ def _request(
 ) -> Request:
     values = {"mode": mode, "model": version, "row_limit": limit, "key_from": key_from, "key_to": key_to}
     return parse({**values, "dry_run": dry, "publish": "hold" if hold else "publish"})
-
-
-def _print(rows: list[dict[str, Any]], as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(rows, default=str))
-        return
-    if not rows:
-        print("none")
-        return
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for name in rows[0]:
-        table.add_column(name, no_wrap=name not in _LONG, overflow="fold")
-    for row in rows:
-        table.add_row(*(_cell(row.get(name)) for name in rows[0]))
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, list):
-        return ", ".join(map(str, value))
-    return f"{value:%Y-%m-%d %H:%M:%S}" if hasattr(value, "strftime") else str(value)

@@ -28,6 +28,8 @@ SESSION = {
     "IntervalStyle": "postgres",
     "bytea_output": "hex",
     "extra_float_digits": "1",
+    "standard_conforming_strings": "on",
+    "default_transaction_isolation": "read committed",
     "lock_timeout": "30s",
     "idle_in_transaction_session_timeout": "5min",
 }
@@ -113,7 +115,7 @@ def normalise(name: str, text: str) -> URL:
 
 def _engine(url: URL, timeout: str) -> Engine:
     settings = {**SESSION, "statement_timeout": timeout}
-    options = " ".join(f"-c {name}={value}" for name, value in settings.items())
+    options = " ".join("-c {}={}".format(name, value.replace(" ", "\\ ")) for name, value in settings.items())
     arguments = {"options": options, "client_encoding": "UTF8", **NETWORK}
     return create_engine(url, poolclass=NullPool, connect_args=arguments)
 

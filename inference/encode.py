@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import math
 import re
@@ -62,10 +63,18 @@ def _integer(value: Any, kind: str) -> str:
 def _float(value: Any, kind: str) -> str:
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (float, int, np.floating, np.integer)):
         raise _wrong(value, kind)
-    number = float(value)
-    if kind == "real" and math.isfinite(number) and float(np.float32(number)) != number:
+    try:
+        number = float(value)
+    except OverflowError:
+        raise BadOutput(f"the model returned an integer that is out of range for {kind}") from None
+    if kind == "real" and math.isfinite(number) and _single(number) != number:
         raise BadOutput(f"the model returned {number!r} in double precision where its signature says float")
     return repr(number).replace("inf", "Infinity").replace("nan", "NaN")
+
+
+def _single(number: float) -> float:
+    with np.errstate(over="ignore"):
+        return float(np.float32(number))
 
 
 def _text(value: Any, kind: str) -> Optional[str]:
@@ -88,11 +97,15 @@ def _bytes(value: Any, kind: str) -> str:
     return "\\x" + bytes(value).hex()
 
 
-def _timestamp(value: Any, kind: str) -> str:
+def _timestamp(value: Any, kind: str) -> Optional[str]:
+    if not isinstance(value, (datetime.date, np.datetime64)):
+        raise _wrong(value, kind)
     try:
         moment = pd.Timestamp(value)
-    except (TypeError, ValueError):
+    except ValueError:  # out of pandas's bounds
         raise _wrong(value, kind) from None
+    if moment is pd.NaT:
+        return None
     if moment.tzinfo is not None:
         moment = moment.tz_convert("UTC").tz_localize(None)
     return str(moment.isoformat(sep=" "))

@@ -30,22 +30,24 @@ def one_expression(text: str) -> str:
     Raises ValueError that says what is not allowed, and where.
     """
     depth: list[str] = []
-    position = 0
+    position, before = 0, ""
     while position < len(text):
         token = _TOKEN.match(text, position)
         if token is None or text.startswith(("--", "/*"), position):
             raise ValueError(f"at character {position + 1}, {text[position : position + 10]!r} is not allowed")
-        _check_token(token, depth)
+        _check_token(token, depth, before)
         position = token.end()
+        before = before if token.lastgroup == "space" else token[0].lower()
     if depth:
         raise ValueError(f"{depth[-1]!r} is not closed")
     return text
 
 
-def _check_token(token: re.Match[str], depth: list[str]) -> None:
+def _check_token(token: re.Match[str], depth: list[str], before: str) -> None:
     value = token[0]
-    # `extract(year from x)` and `substring(x from 1)` have a FROM that is no subselect.
-    if token.lastgroup == "name" and value.lower() in _FORBIDDEN and not (value.lower() == "from" and depth):
+    # `extract(year from x)`, `substring(x from 1)` and `x is distinct from y` have a FROM that is no subselect.
+    harmless = value.lower() == "from" and (depth or before == "distinct")
+    if token.lastgroup == "name" and value.lower() in _FORBIDDEN and not harmless:
         raise ValueError(f"{value!r} is not allowed: one expression over the row's own columns")
     if value in ("(", "["):
         depth.append(value)

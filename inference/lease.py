@@ -67,12 +67,15 @@ def take(connection: Connection, job: Job, caller: Caller) -> Decision:
             True,
             f"run {other.run_id} is held: {other.message}. Until it is released or discarded (python -m inference "
             f"release|discard {other.run_id}), or {job.hold_timeout} have passed, no other run starts",
+            own_id,
         )
     dead = caller.serialises and other.orchestrator == caller.orchestrator
     allowed = SILENCE + (seconds(job.retries.max_delay) if other.orchestrator == "airflow" else 0)
     if other.state != "held" and not dead and other.silent < allowed:
         return Decision(
-            True, f"run {other.run_id} ({other.orchestrator}) is at work, last sign of life {other.silent:.0f} s ago"
+            True,
+            f"run {other.run_id} ({other.orchestrator}) is at work, last sign of life {other.silent:.0f} s ago",
+            own_id,
         )
     message = f"superseded by a later run ({caller.orchestrator}) after {other.silent:.0f} s without a sign of life"
     queries.run(connection, SQL["supersede"], run_id=other.run_id, message=message)

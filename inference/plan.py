@@ -11,13 +11,15 @@ from datetime import datetime, timezone
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import psycopg2
 from croniter import croniter
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DataError
 
 from inference import check, lease, queries, signature, source, table, worklist
 from inference import search as searching
 from inference.database import PLAN_TIMEOUT, PREDICTIONS, Databases
-from inference.errors import RunHeld
+from inference.errors import RunHeld, SourceError
 from inference.fields import interval
 from inference.job import Job
 from inference.lease import Caller
@@ -65,7 +67,13 @@ def plan(databases: Databases, job: Job, request: Request, model: Model, caller:
         replays = bool(queries.run(here, SQL["replays"], job=job.name).scalar())
         window_start, sweep = _window(here, job, request, model, replays)
         search = Search(job, request, model, here, there, columns, window_start, sweep, replays)
-        planned = _plan_run(search, caller, decision.own_run_id, decision.approved_rows, started)
+        try:
+            planned = _plan_run(search, caller, decision.own_run_id, decision.approved_rows, started)
+        except (DataError, psycopg2.DataError) as error:
+            raise SourceError(
+                f"source: where, cost or an expression of the view fails on a row. Postgres says: "
+                f"{searching.said(error)}. Write it so that it holds for every row, or exclude those rows in a view."
+            ) from None
     if planned.state == "held":
         raise RunHeld(planned.message)
     return planned
@@ -108,10 +116,10 @@ def _ended_before(
     here: Connection, job: Job, request: Request, model: Model, caller: Caller, decision: lease.Decision
 ) -> Planned:
     """This run has nothing to do: it is published already, or another one is at work."""
-    if decision.own_run_id is not None:
+    if decision.own_run_id is not None and decision.state != "empty":
         return Planned(decision.own_run_id, decision.generation, decision.state, decision.message)
     now = queries.run(here, SQL["source_time"]).scalar_one()
-    run_id, generation = _add_run(here, job, request, model, caller, None, now)
+    run_id, generation = _add_run(here, job, request, model, caller, decision.own_run_id, now)
     _record(here, run_id, Planned(run_id, generation, "empty", decision.message))
     return Planned(run_id, generation, "empty", decision.message)
 
@@ -141,7 +149,7 @@ def _plan_run(search: Search, caller: Caller, own: int | None, approved_rows: in
     searching.end_replays(search, candidates)
     pending = searching.pending(search, candidates)
     found = None
-    if search.request.dry_run:
+    if search.values["row_limit"] is not None:
         found = queries.run(search.here, SQL["count"], {"pending": pending}, **search.values).one()
     counts = worklist.create(search, run_id, generation, pending)
     gone = worklist.find_gone(search, run_id, generation, candidates)

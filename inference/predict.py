@@ -156,6 +156,13 @@ def _naive(value: Any) -> Any:
     return value
 
 
+def _values(array: Any) -> list[Any]:
+    # NumPy makes plain integers of nanoseconds; pandas keeps what they are.
+    moments = isinstance(array, np.ndarray) and array.dtype.kind == "M"
+    found: list[Any] = pd.Series(array).tolist() if moments else array.tolist()
+    return found
+
+
 def _columns(result: Any, names: list[str], rows: int) -> list[list[Any]]:
     """The model's answer as columns in the order of `names`, each of `rows` values."""
     if isinstance(result, dict):
@@ -168,9 +175,9 @@ def _columns(result: Any, names: list[str], rows: int) -> list[list[Any]]:
         else:
             raise BadOutput(f"the model returned columns {list(result.columns)}, its signature says {names}")
     elif len(names) == 1:
-        columns = [result.tolist() if isinstance(result, (pd.Series, np.ndarray)) else list(result)]
+        columns = [_values(result) if isinstance(result, (pd.Series, np.ndarray)) else list(result)]
     elif isinstance(result, np.ndarray) and result.ndim == 2 and result.shape[1] == len(names):
-        columns = [result[:, number].tolist() for number in range(len(names))]
+        columns = [_values(result[:, number]) for number in range(len(names))]
     else:
         raise BadOutput(f"the model returned {type(result).__name__}, its signature says columns {names}")
     wrong = {len(column) for column in columns} - {rows}

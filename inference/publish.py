@@ -74,7 +74,7 @@ def _require_held(connection: Connection, run_id: int) -> Run:
 
 def _merge(connection: Connection, run: Run) -> int:
     """Write the run's rows into the live table; returns the number of deleted predictions."""
-    parts, values = _parts(run), {"run_id": run.run_id, "job": run.job.name}
+    parts, values = _parts(run), {"run_id": run.run_id, "generation": run.generation, "job": run.job.name}
     values["model_id"] = queries.run(connection, SQL["model"], run_id=run.run_id).scalar_one()
     keeps = run.job.history == "append"
     if keeps:

@@ -60,6 +60,7 @@ class Reader:
         if not databases.same(work.source["connection"], PREDICTIONS):
             self._there = Session(databases, work.source["connection"], _refuse_infinity)
         self._columns: dict[str, Column] = {}
+        self._octets_left = 0  # of the chunk that is being read
 
     def chunks(self) -> Iterator[Chunk]:
         """From the committed cursor to the end of the shard."""
@@ -80,18 +81,19 @@ class Reader:
     def _rows(self, ordinals: range) -> list[Row]:
         """The rows of `ordinals`, or as many of the first as the byte budget allows."""
         rows: list[Row] = []
+        self._octets_left = self._work.sizes["chunk_bytes"]
         part: Any
         for part, outcome in bisect(ordinals, self._page, FAULTS):
             if isinstance(outcome, BaseException):
                 rows.append(Row(part[0], None, None, outcome))
             else:
                 rows.extend(outcome)
-                if len(outcome) < len(part):  # the budget is used up
+                if len(outcome) < len(part) or self._octets_left <= 0:
                     break
         return rows
 
     def _page(self, ordinals: Union[range, Any]) -> list[Row]:
-        bounds = {"after": ordinals[0] - 1, "upto": ordinals[-1], "octets": self._work.sizes["chunk_bytes"]}
+        bounds = {"after": ordinals[0] - 1, "upto": ordinals[-1], "octets": self._octets_left}
         if self._there is None:
             rows = self._here.attempt(lambda connection: self._fetch(connection, self._listed(), bounds))
         else:
@@ -108,7 +110,8 @@ class Reader:
                 f"{self._work.shard}: the source gives a key twice between ordinals {bounds['after'] + 1} and "
                 f"{bounds['upto']}; it did not when the run was planned. The next run says which"
             )
-        return [Row(row[0], row[2] and str(row[2]), tuple(row[3:]) if row[1] else None) for row in rows]
+        self._octets_left -= int(rows[-1][2])
+        return [Row(row[0], row[3] and str(row[3]), tuple(row[4:]) if row[1] else None) for row in rows]
 
     def _fetch(
         self, connection: Connection, relation: dict[str, sql.Composable], values: dict[str, Any]
@@ -168,12 +171,13 @@ def _prepare(connection: Connection, shard: Shard) -> None:
 
 def _refuse_infinity(connection: Connection) -> None:
     """The driver would make `infinity` the last moment that Python has, which is another value."""
+    raw: Any = connection.connection.dbapi_connection
     for oid, cast in _MOMENTS.items():
-        extensions.register_type(_finite(oid, cast), connection.connection.dbapi_connection)
+        extensions.register_type(_finite(oid, cast), raw)
 
 
 def _finite(oid: int, cast: Any) -> Any:
-    def read(value: Optional[str], cursor: Any) -> Any:
+    def read(value: Any, cursor: Any) -> Any:
         if value in ("infinity", "-infinity"):
             raise ValueError(f"{value} is no moment that a model can be given")
         return cast(value, cursor)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,15 +30,19 @@ class Version:
 
 
 class Registry:
-    """The tracking server at `address` (default: MLFLOW_TRACKING_URI). `retries`: of each call."""
+    """The tracking server at `address` (default: MLFLOW_TRACKING_URI). `retries`: of each call.
+
+    `public_address` is for people: without a password that the address may hold.
+    """
 
     def __init__(self, address: str | None = None, retries: int = 0) -> None:
         given = address or os.environ.get("MLFLOW_TRACKING_URI", "")
         if not given.startswith(("http://", "https://")):
             raise ConfigurationError(
-                f"MLFLOW_TRACKING_URI: {given!r} is no address of an MLflow server; set http://host:port"
+                f"MLFLOW_TRACKING_URI: {public(given)!r} is no address of an MLflow server; set http://host:port"
             )
         self.address = given.rstrip("/")
+        self.public_address = public(self.address)
         self._session = requests.Session()
         user = os.environ.get("MLFLOW_TRACKING_USERNAME")
         if user:
@@ -53,26 +58,31 @@ class Registry:
             self._session.mount(scheme, HTTPAdapter(max_retries=retry))
 
     def call(self, method: str, path: str, **values: Any) -> dict[str, Any]:
-        """One REST call; raises Unavailable (address and cause) or ModelError (the server's words)."""
+        """One REST call; raises Unavailable, ConfigurationError or ModelError, with the server's words."""
         place: dict[str, Any] = {"params": values} if method == "GET" else {"json": values}
         try:
             response = self._session.request(method, f"{self.address}/api/2.0/mlflow/{path}", timeout=(5, 30), **place)
         except requests.RequestException as error:
             raise Unavailable(
-                f"MLflow at {self.address} does not answer: {_cause(error)}. Is the server up, and is "
+                f"MLflow at {self.public_address} does not answer: {public(_cause(error))}. Is the server up, and is "
                 "MLFLOW_TRACKING_URI right?"
             ) from None
         if response.status_code >= 500:
-            raise Unavailable(f"MLflow at {self.address} answers {response.status_code} to {path}; see its log")
+            raise Unavailable(f"MLflow at {self.public_address} answers {response.status_code} to {path}; see its log")
+        if response.status_code in (401, 403):
+            raise ConfigurationError(
+                f"MLflow at {self.public_address} answers {response.status_code} to {path}: check "
+                "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, and what that user may do"
+            )
         try:
             content: dict[str, Any] = response.json()
         except ValueError:
             raise Unavailable(
-                f"MLflow at {self.address} answers {response.status_code} without JSON to {path}; "
+                f"MLflow at {self.public_address} answers {response.status_code} without JSON to {path}; "
                 "is that address an MLflow server?"
             ) from None
         if response.status_code >= 400:
-            raise ModelError(f"MLflow at {self.address}: {content.get('message', response.status_code)}")
+            raise ModelError(f"MLflow at {self.public_address}: {content.get('message', response.status_code)}")
         return content
 
     def resolve(self, name: str, reference: str) -> Version:
@@ -123,6 +133,11 @@ class Registry:
         )  # fmt: skip
         self.call("POST", "runs/update", run_id=run_id, status="FINISHED", end_time=now)
         return run_id
+
+
+def public(text: str) -> str:
+    """Without the user and the password of an address."""
+    return re.sub(r"//\S*@", "//", text)
 
 
 def _cause(error: requests.RequestException) -> str:

@@ -35,7 +35,7 @@ def report(databases: Databases, run_id: int, registry: Registry) -> str | None:
     if predict:
         metrics["rows_per_second"] = run["predicted"] / predict
     source = f"models:/{run['model']}/{run['version']}"
-    link = f"{registry.address}/#/models/{run['model']}/versions/{run['version']}"
+    link = f"{registry.public_address}/#/models/{run['model']}/versions/{run['version']}"
     tags = {"mlflow.note.content": f"[{source}]({link}): {run['message']}", "model_version": source}
     parameters = {name: run[name] for name in _PARAMETERS}
     try:

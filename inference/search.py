@@ -10,9 +10,10 @@ from typing import Any
 
 from psycopg2 import sql
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DataError
 
 from inference import queries, source, table
-from inference.errors import SourceError
+from inference.errors import RequestError, SourceError
 from inference.job import Job
 from inference.model import Model
 from inference.queries import column, expression, fill
@@ -65,6 +66,7 @@ def section(job: Job) -> dict[str, Any]:
 
 def candidates(search: Search) -> sql.Composable:
     """The job's rows as a relation in the predictions' database."""
+    _check_range(search)
     job, query = search.job, _candidate_query(search)
     if search.here is search.there:
         return fill("({query})", query=query)
@@ -78,14 +80,31 @@ def candidates(search: Search) -> sql.Composable:
     try:
         queries.run(search.here, SQL["create_candidates"], {"keys": names})
     except Exception as error:
-        reason = str(getattr(error, "orig", error)).strip().splitlines()[0]
         raise SourceError(
-            f"source.key: the predictions' database cannot hold this key: {reason}. Cast the key to a "
+            f"source.key: the predictions' database cannot hold this key: {said(error)}. Cast the key to a "
             "built-in type in a view."
         ) from None
     _stream(search, query)
     queries.run(search.here, SQL["analyze_candidates"])
     return sql.SQL("candidate")
+
+
+def _check_range(search: Search) -> None:
+    request = search.request
+    if request.mode != "key_range":
+        return
+    try:
+        queries.run(search.there, SQL["parse_range"], {"type": expression(search.keys[0].type)}, **search.values)
+    except DataError as error:
+        raise RequestError(
+            f"key_from {request.key_from!r}, key_to {request.key_to!r}: {search.job.source.key[0]} is "
+            f"{search.keys[0].type}; Postgres says: {said(error)}"
+        ) from None
+
+
+def said(error: Exception) -> str:
+    """The first line of what Postgres says."""
+    return str(getattr(error, "orig", error)).strip().splitlines()[0]
 
 
 def _candidate_query(search: Search) -> sql.Composable:

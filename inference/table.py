@@ -86,9 +86,9 @@ def create_current(connection: Connection, job: Job, keys: list[Column], section
     settings = [f"SET {name} = '{value}'" for name, value in SESSION.items() if not name.endswith("timeout")]
     parts = {
         "name": name,
-        "keys": _definitions(keys),
+        "keys": _definitions(keys, collated=False),  # a function's columns take no collation
         "settings": sql.SQL(" ".join(settings)),
-        "body": sql.SQL(source.literal(queries.text(connection, body).replace("%%", "%"))),
+        "body": sql.SQL(source.literal(queries.text(connection, body))),
     }
     queries.run(connection, SQL["create_current"], parts)
 
@@ -130,9 +130,10 @@ def _refuse_names(outputs: tuple[Output, ...], keys: list[str], model: str) -> N
             )
 
 
-def _definitions(keys: list[Column]) -> sql.Composable:
+def _definitions(keys: list[Column], collated: bool = True) -> sql.Composable:
     return sql.SQL(", ").join(
-        fill("{name} {type}", name=column(key.name), type=expression(key.type_and_collation)) for key in keys
+        fill("{name} {type}", name=column(key.name), type=expression(key.type_and_collation if collated else key.type))
+        for key in keys
     )
 
 

@@ -93,11 +93,12 @@ def _follow(process: subprocess.Popen[str]) -> str:
     """Pass the shard's output to the log line by line; returns its last error, or its last line."""
     last = error = ""
     assert process.stdout is not None
-    for line in process.stdout:
-        last = line.rstrip() or last
-        if last.startswith("error: "):
-            error = last.removeprefix("error: ")
-        log.info("%s", line.rstrip())
+    with process.stdout:
+        for line in process.stdout:
+            last = line.rstrip() or last
+            if last.startswith("error: "):
+                error = last.removeprefix("error: ")
+            log.info("%s", line.rstrip())
     process.wait()
     return error or last
 

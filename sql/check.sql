@@ -53,7 +53,7 @@ count(*) FILTER (WHERE {column} IS NULL OR {column} = 'NaN')
 count(*) FILTER (WHERE {column} < %(min_{number})s)
 
 -- name: count_above
-count(*) FILTER (WHERE {column} > %(max_{number})s AND {column} <> 'NaN')
+count(*) FILTER (WHERE {column} > %(max_{number})s AND {column}::double precision <> 'NaN')
 
 -- name: count_other
 count(*) FILTER (WHERE {column}::text <> ALL (%(values_{number})s::text[]))

@@ -10,7 +10,7 @@ WHERE w.ordinal > 0 AND {fate} IN ('predicted', 'reused');
 INSERT INTO {history} ({columns}, superseded_at)
 SELECT {old_columns}, now() FROM {target} p JOIN {gone} w ON {joined};
 
--- A newer run's rows stay, however late an older one publishes.
+-- A newer run's rows stay, however late an older one publishes; one that was planned again is newer than its number.
 -- name: merge
 INSERT INTO {target} AS p ({key}, input_hash, model_id, run_id, predicted_at, {outputs})
 SELECT {work_key}, r.input_hash, %(model_id)s, %(run_id)s, now(), {result_outputs}
@@ -19,7 +19,7 @@ WHERE w.ordinal > 0 AND {fate} IN ('predicted', 'reused')
 ON CONFLICT ({key}) DO UPDATE
 SET (input_hash, model_id, run_id, predicted_at, {outputs})
     = ROW (EXCLUDED.input_hash, EXCLUDED.model_id, EXCLUDED.run_id, EXCLUDED.predicted_at, {new_outputs})
-WHERE p.run_id <= EXCLUDED.run_id;
+WHERE p.run_id <= EXCLUDED.run_id OR %(generation)s > 1;
 
 -- name: quarantine
 INSERT INTO prediction.quarantine AS q (job, key, input_hash, model_id, run_id, error, message)
@@ -40,7 +40,7 @@ WHERE w.ordinal > 0 AND {fate} IN ('predicted', 'reused')
 SELECT to_regclass(%(name)s) IS NOT NULL;
 
 -- name: delete
-DELETE FROM {target} p USING {gone} w WHERE {joined} AND p.run_id <= %(run_id)s;
+DELETE FROM {target} p USING {gone} w WHERE {joined} AND (p.run_id <= %(run_id)s OR %(generation)s > 1);
 
 -- name: model
 SELECT model_id FROM prediction.run WHERE run_id = %(run_id)s;

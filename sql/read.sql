@@ -2,13 +2,13 @@
 
 -- The byte budget is applied before the values are read: `page` carries references to large values.
 -- name: page
-SELECT ordinal, present, {hash} AS input_hash, {inputs}
+SELECT ordinal, present, octets_upto, {hash} AS input_hash, {inputs}
 FROM (
     SELECT w.ordinal, s.{key} IS NOT NULL AS present, {source_inputs},
-           sum({octets}) OVER (ORDER BY w.ordinal) - ({octets}) AS octets_before
+           {octets} AS octets, sum({octets}) OVER (ORDER BY w.ordinal) AS octets_upto
     FROM {work} w LEFT JOIN {rows} s ON {joined}
     WHERE {selected}) page
-WHERE octets_before < %(octets)s
+WHERE octets_upto - octets < %(octets)s
 ORDER BY ordinal;
 
 -- name: selected

@@ -13,6 +13,9 @@ FROM {rows} s WHERE {window}
 (s.{key} >= CAST(%(key_from)s AS {type}) OR %(key_from)s IS NULL)
 AND (s.{key} <= CAST(%(key_to)s AS {type}) OR %(key_to)s IS NULL)
 
+-- name: parse_range
+SELECT CAST(%(key_from)s AS {type}), CAST(%(key_to)s AS {type});
+
 -- name: create_candidates
 CREATE TEMPORARY TABLE candidate ({keys}, input_hash uuid, cost double precision, changed_at timestamptz)
 ON COMMIT DROP;

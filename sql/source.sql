@@ -25,8 +25,9 @@ WHERE p.provolatile = 'v'
 -- name: parse_where
 EXPLAIN SELECT FROM {source} WHERE ({expression});
 
+-- In a condition, since a list of columns would also take an aggregate or a set.
 -- name: parse_cost
-EXPLAIN SELECT ({expression})::double precision FROM {source};
+EXPLAIN SELECT FROM {source} WHERE ({expression})::double precision > 0;
 
 -- Postgres hashes the text form: exact for every type under the session settings of our connections.
 -- name: input_hash

@@ -6,6 +6,7 @@ The stub models return the SHA-256 of the text, so that a test can tell which in
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -30,6 +31,9 @@ TEXT = Signature(
     (Input("text", "string", "object", True),),
     (Output("digest", "text", True), Output("length", "bigint", True)),
 )
+
+
+_NUMBERS = itertools.count(1)
 
 
 class Digest:
@@ -104,11 +108,9 @@ class Pipeline:
         self.job = a_job or job()
         self.predictor = predictor or Digest()
         self.model = register(databases, signature=signature)
-        self.runs = 0
 
     def plan(self, external_id: str | None = None, orchestrator: str = "airflow", **request: Any) -> Planned:
-        self.runs += 1
-        caller = Caller(orchestrator, external_id or f"run-{self.runs}", orchestrator == "airflow")
+        caller = Caller(orchestrator, external_id or f"run-{next(_NUMBERS)}", orchestrator == "airflow")
         return plan.plan(self.databases, self.job, Request(**request), self.model, caller)
 
     def predict(self, planned: Planned) -> None:

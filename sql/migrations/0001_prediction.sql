@@ -121,7 +121,8 @@ CREATE VIEW prediction.job_status AS
 SELECT j.name AS job,
        last.run_id AS last_run, last.state AS last_state, last.message AS last_message,
        last.created_at AS last_run_at,
-       CASE WHEN last.state IN ('published', 'empty') THEN 0 ELSE last.pending END AS pending,
+       CASE last.state WHEN 'empty' THEN 0 WHEN 'published' THEN last.pending - last.planned + last.deferred
+                       ELSE last.pending END AS pending,
        CASE WHEN last.state NOT IN ('published', 'empty') THEN last.oldest_pending END AS oldest_pending,
        coalesce(complete.source_time, j.created_at) AS fresh_to,
        published.run_id AS published_run, published.finished_at AS published_at,
@@ -138,6 +139,6 @@ LEFT JOIN LATERAL (
 LEFT JOIN LATERAL (
     SELECT r.source_time FROM prediction.run r
     WHERE r.job = j.name AND r.complete ORDER BY r.run_id DESC LIMIT 1) complete ON true;
-COMMENT ON COLUMN prediction.job_status.pending IS 'Rows that the last plan found and that are not published.';
+COMMENT ON COLUMN prediction.job_status.pending IS 'Rows that the last plan found and that are not done.';
 COMMENT ON COLUMN prediction.job_status.fresh_to IS
     'Every row that was visible then has its prediction or is in quarantine.';
