@@ -11,8 +11,8 @@ from typing import Any
 
 import pendulum
 from airflow.sdk import DAG, Asset, CronTriggerTimetable, ExceptionRetryPolicy, RetryAction, RetryRule, task
-from batch_prediction import notices, parameters, tasks
 
+from batch_prediction import notices, parameters, tasks
 from inference.errors import BadInput, PermanentError
 from inference.fields import interval
 from inference.job import Job, load_all

@@ -70,10 +70,9 @@ def _download(registry: Registry, version: Version, target: str) -> Path:
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
     os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
+    place = registry.place(version)  # a name would be looked up in the registry of MLflow's own settings
     try:
-        path = mlflow.artifacts.download_artifacts(
-            artifact_uri=f"models:/{version.name}/{version.version}", dst_path=target, tracking_uri=registry.address
-        )
+        path = mlflow.artifacts.download_artifacts(artifact_uri=place, dst_path=target, tracking_uri=registry.address)
     except Exception as error:
         raise Unavailable(
             f"{version}: its files cannot be fetched from {registry.public_address}: {public(str(error))}"

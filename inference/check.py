@@ -23,6 +23,8 @@ SQL = queries.load("check")
 log = logging.getLogger(__name__)
 _NUMBERS = {"integer", "bigint", "real", "double precision"}
 _NANS = {"real", "double precision"}
+# What the shards were for is done.
+OVER = ("published", "held", "empty", "checked")
 COUNTS = ("predicted", "reused", "quarantined", "vanished", "deferred", "changed_at_read")
 
 
@@ -41,6 +43,7 @@ class Run:
     model: str
     message: str
     approved: bool
+    report: str | None
 
     @property
     def parts(self) -> dict[str, sql.Composable]:
@@ -74,6 +77,7 @@ def read_run(connection: Connection, run_id: int) -> Run:
         model=row["model"],
         message=row["message"],
         approved=row["approved"],
+        report=row["report"],
     )
 
 
@@ -96,7 +100,7 @@ def check(databases: Databases, run_id: int) -> Checked:
     with databases.begin(PREDICTIONS, PLAN_TIMEOUT) as connection:
         queries.run(connection, SQL["lock_run"], run_id=run_id)
         run = read_run(connection, run_id)
-        if run.state in ("published", "held", "empty", "checked"):
+        if run.state in OVER:
             return Checked(run_id, run.state, f"run {run_id} is {run.state} already: nothing to check; {run.message}")
         if run.state not in ("planned", "predicting"):
             raise TakenOver(f"run {run_id} is {run.state}: {run.message}")

@@ -1,7 +1,7 @@
 """`python -m inference`: the same functions that the DAG calls, for people and scripts.
 
 Exit codes: 0 done; 1 a bug, with its stack trace; 2 wrong input; 65 failed, and trying again cannot help;
-75 failed, and trying again may help.
+66 a later run or attempt has taken over; 75 failed, and trying again may help.
 """
 
 from __future__ import annotations
@@ -41,7 +41,9 @@ app.add_typer(quarantine_app, name="quarantine")
 JobName = Annotated[str, typer.Argument(help="Name of the job: its file in dags/jobs without `.yaml`.")]
 RunId = Annotated[int, typer.Argument(help="Number of a run, as `status` shows it.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
-Folder = Annotated[Path, typer.Option(help="Folder of the job files.", envvar="INFERENCE_JOBS")]
+Folder = Annotated[
+    Path, typer.Option(help="Folder of the job files.", envvar="INFERENCE_JOBS", exists=True, file_okay=False)
+]
 JOBS = venv.ROOT / "dags" / "jobs"
 
 
@@ -81,13 +83,14 @@ def list_jobs(
         print(json.dumps(Job.model_json_schema(), indent=2))
         return
     found, errors = jobs_module.load_all(folder)
+    files = {path.stem for path in folder.glob("*.yaml")}  # a wrong one is a job's as well
     if drop is not None:
-        if drop in found:
+        if drop in files:
             raise RequestError(f"job {drop!r} has a job file; remove {folder / (drop + '.yaml')} first")
         status.drop(Databases(), drop)
         print(f"dropped what job {drop!r} had left")
         return
-    removed = sorted(set(status.known(Databases())) - set(found)) if os.environ.get("AIRFLOW_CONN_PREDICTIONS") else []
+    removed = sorted(set(status.known(Databases())) - files) if os.environ.get("AIRFLOW_CONN_PREDICTIONS") else []
     rows = [
         {"job": job.name, "schedule": job.schedule.cron, "model": f"{job.model.name}@{job.model.alias}",
          "owner": job.owner, "description": job.description} for job in found.values()

@@ -104,7 +104,7 @@ def _timestamp(value: Any, kind: str) -> Optional[str]:
         moment = pd.Timestamp(value)
     except ValueError:  # out of pandas's bounds
         raise _wrong(value, kind) from None
-    if moment is pd.NaT:
+    if pd.isna(moment):
         return None
     if moment.tzinfo is not None:
         moment = moment.tz_convert("UTC").tz_localize(None)

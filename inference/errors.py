@@ -9,7 +9,7 @@ InferenceError
 │   ├── ModelError      the registered model cannot serve this job
 │   ├── SourceError     the source's columns or keys cannot be used
 │   ├── WorkLost        Postgres restarted and emptied the work tables
-│   ├── TakenOver       a later attempt, plan or run owns this work now
+│   ├── TakenOver       a later attempt, plan or run owns this work now: exit code 66
 │   ├── RunHeld         a person has to say whether the run may go on
 │   └── CheckFailed     the results were computed, and are not fit to be published
 └── RetryableError      the same work may succeed later: exit code 75
@@ -61,7 +61,7 @@ class WorkLost(PermanentError):
 
 
 class TakenOver(PermanentError):
-    pass
+    exit_code = 66
 
 
 class RunHeld(PermanentError):
@@ -84,4 +84,4 @@ class Interrupted(RetryableError):
     pass
 
 
-BY_EXIT_CODE = {cls.exit_code: cls for cls in (BadInput, PermanentError, RetryableError)}
+BY_EXIT_CODE = {cls.exit_code: cls for cls in (BadInput, PermanentError, TakenOver, RetryableError)}

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 from croniter import croniter
-from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema
 
 from inference.expression import one_expression
 
@@ -47,7 +47,8 @@ def interval(duration: str) -> timedelta:
     return timedelta(seconds=seconds(duration))
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
+    """Text that Postgres can hold."""
     if "\0" in text:
         raise ValueError("contains a NUL character")
     return text
@@ -59,12 +60,12 @@ def _at_most_63_bytes(text: str) -> str:
     return text
 
 
-Text = Annotated[str, StringConstraints(min_length=1, max_length=2000), AfterValidator(_plain)]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=2000), AfterValidator(plain)]
 # Postgres cuts identifiers at 63 bytes without an error.
 Identifier = Annotated[
     str,
     StringConstraints(min_length=1),
-    AfterValidator(_plain),
+    AfterValidator(plain),
     AfterValidator(_at_most_63_bytes),
 ]
 JobName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
@@ -72,7 +73,7 @@ ConnectionName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62
 Cron = Annotated[str, AfterValidator(_cron)]
 TimeZone = Annotated[str, AfterValidator(_time_zone)]
 Duration = Annotated[
-    str, AfterValidator(_duration), WithJsonSchema({"type": "string", "pattern": r"^\d+\s*(s|min|h|d)$"})
+    str, BeforeValidator(_duration), WithJsonSchema({"type": "string", "pattern": r"^\d+\s*(s|min|h|d)$"})
 ]
 Rate = Annotated[float, Field(ge=0, le=1)]
 Expression = Annotated[str, StringConstraints(min_length=1, max_length=4000), AfterValidator(one_expression)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -22,6 +23,7 @@ from inference.publish import Published
 from inference.registry import Registry
 from inference.request import Request
 
+log = logging.getLogger(__name__)
 Watch = Callable[[Planned], AbstractContextManager[None]]
 
 
@@ -36,9 +38,12 @@ def plan(databases: Databases, job: Job, request: Request, caller: Caller) -> Pl
 def predict(databases: Databases, run_id: int, generation: int, shard: int) -> None:
     """Score one shard by the job's runner, on the model that was planned."""
     with databases.begin(PREDICTIONS) as connection:
-        job = checking.read_run(connection, run_id).job
+        found = checking.read_run(connection, run_id)
         planned = model.by_run(connection, run_id)
-    venv.RUNNERS[job.runner](databases, Registry(), job, planned, run_id, generation, shard)
+    if found.state in checking.OVER:
+        log.info("run %d is %s already: nothing to do; %s", run_id, found.state, found.message)
+    else:
+        venv.RUNNERS[found.job.runner](databases, Registry(), found.job, planned, run_id, generation, shard)
 
 
 def check(databases: Databases, run_id: int) -> Checked:
@@ -55,7 +60,7 @@ def publish(databases: Databases, run_id: int) -> Published:
 
 def report(databases: Databases, run_id: int) -> None:
     """Tell MLflow; never fails a run that is published."""
-    reporting.report(databases, run_id, Registry(retries=4))
+    reporting.report(databases, run_id, lambda: Registry(retries=4))
 
 
 def run(

@@ -18,9 +18,12 @@ SQL = queries.load("publish")
 
 @dataclass(frozen=True)
 class Published:
+    """`news`: people can see something that they have not been told of."""
+
     run_id: int
     state: str
     message: str
+    news: bool = False
 
 
 def publish(databases: Databases, run_id: int) -> Published:
@@ -35,14 +38,17 @@ def publish(databases: Databases, run_id: int) -> Published:
         queries.run(connection, check.SQL["lock_run"], run_id=run_id)
         run = check.read_run(connection, run_id)
         if run.state in ("published", "empty") or (run.state == "held" and not run.approved):
-            return Published(run_id, run.state, f"run {run_id} is {run.state}: nothing to publish; {run.message}")
+            # Published but not reported: an earlier attempt of this task got no answer to its COMMIT.
+            news = run.state == "published" and run.report is None
+            message = f"run {run_id} is {run.state} already: nothing to publish; {run.message}"
+            return Published(run_id, run.state, message, news)
         if run.state not in ("checked", "held"):
             raise TakenOver(f"run {run_id} is {run.state}, so it is not published: {run.message}")
         check.require_tables(connection, run)
         deleted = _merge(connection, run)
         queries.run(connection, SQL["record"], run_id=run_id, deleted=deleted, seconds=time.monotonic() - started)
         lease.clear(connection, run.job.name)
-    return Published(run_id, "published", f"run {run_id} is published: {run.message}")
+    return Published(run_id, "published", f"run {run_id} is published: {run.message}", True)
 
 
 def release(databases: Databases, run_id: int) -> str:

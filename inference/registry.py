@@ -74,13 +74,12 @@ class Registry:
                 f"MLflow at {self.public_address} answers {response.status_code} to {path}: check "
                 "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, and what that user may do"
             )
-        try:
-            content: dict[str, Any] = response.json()
-        except ValueError:
+        content = _json(response)
+        if not isinstance(content, dict):
             raise Unavailable(
                 f"MLflow at {self.public_address} answers {response.status_code} without JSON to {path}; "
                 "is that address an MLflow server?"
-            ) from None
+            )
         if response.status_code >= 400:
             raise ModelError(f"MLflow at {self.public_address}: {content.get('message', response.status_code)}")
         return content
@@ -100,6 +99,11 @@ class Registry:
             ) from None
         version = found["model_version"]
         return Version(version["name"], str(version["version"]), version["source"], version.get("run_id") or None)
+
+    def place(self, version: Version) -> str:
+        """Where the files of a version can be fetched from."""
+        found = self.call("GET", "model-versions/get-download-uri", name=version.name, version=version.version)
+        return str(found["artifact_uri"])
 
     def experiment(self, name: str) -> str:
         """The id of an experiment, made if need be."""
@@ -138,6 +142,13 @@ class Registry:
 def public(text: str) -> str:
     """Without the user and the password of an address."""
     return re.sub(r"//\S*@", "//", text)
+
+
+def _json(response: requests.Response) -> Any:
+    try:
+        return response.json()
+    except ValueError:
+        return None
 
 
 def _cause(error: requests.RequestException) -> str:

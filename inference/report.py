@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from inference import queries
 from inference.database import PREDICTIONS, Databases
@@ -18,7 +19,7 @@ _COUNTS = (
 )  # fmt: skip
 
 
-def report(databases: Databases, run_id: int, registry: Registry) -> str | None:
+def report(databases: Databases, run_id: int, connect: Callable[[], Registry]) -> str | None:
     """Log a published run and return MLflow's id of it; None, and a warning, if that cannot be done.
 
     A run whose predictions people already see is not made red because MLflow is down.
@@ -28,6 +29,9 @@ def report(databases: Databases, run_id: int, registry: Registry) -> str | None:
     if run["state"] != "published":
         log.info("run %d is %s: nothing to report", run_id, run["state"])
         return None
+    if run["report"]:
+        log.info("run %d is reported already, as %s: nothing to do", run_id, run["report"])
+        return str(run["report"])
     predict = run["timings"].get("predict") or 0
     metrics = {name: float(run[name]) for name in _COUNTS}
     metrics |= {f"seconds_{stage}": float(value) for stage, value in run["timings"].items()}
@@ -35,11 +39,15 @@ def report(databases: Databases, run_id: int, registry: Registry) -> str | None:
     if predict:
         metrics["rows_per_second"] = run["predicted"] / predict
     source = f"models:/{run['model']}/{run['version']}"
-    link = f"{registry.public_address}/#/models/{run['model']}/versions/{run['version']}"
-    tags = {"mlflow.note.content": f"[{source}]({link}): {run['message']}", "model_version": source}
     parameters = {name: run[name] for name in _PARAMETERS}
     try:
-        return registry.log_run(f"predictions/{run['job']}", f"run {run_id}", parameters, metrics, tags)
+        registry = connect()
+        link = f"{registry.public_address}/#/models/{run['model']}/versions/{run['version']}"
+        tags = {"mlflow.note.content": f"[{source}]({link}): {run['message']}", "model_version": source}
+        logged = registry.log_run(f"predictions/{run['job']}", f"run {run_id}", parameters, metrics, tags)
     except InferenceError as error:
         log.warning("run %d is published, but not reported to MLflow: %s", run_id, error)
-        return None
+        logged = ""
+    with databases.begin(PREDICTIONS) as connection:
+        queries.run(connection, SQL["reported"], run_id=run_id, report=logged)
+    return logged or None

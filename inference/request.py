@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from inference.errors import RequestError
+from inference.fields import plain
 from inference.job import explain
+
+KeyText = Annotated[str, StringConstraints(max_length=1000), AfterValidator(plain)]
 
 
 class Request(BaseModel):
@@ -25,13 +28,11 @@ class Request(BaseModel):
     model: Annotated[str, StringConstraints(pattern=r"^([A-Za-z][A-Za-z0-9_-]{0,99}|[1-9]\d{0,17})$")] | None = Field(
         None, description="A version (3) or an alias (challenger) instead of the job's alias."
     )
-    row_limit: int | None = Field(None, ge=1, description="Plan at most so many rows; the others stay pending.")
-    key_from: Annotated[str, StringConstraints(max_length=1000)] | None = Field(
-        None, description="First value of the first key column, included."
+    row_limit: int | None = Field(
+        None, ge=1, le=10**15, description="Plan at most so many rows; the others stay pending."
     )
-    key_to: Annotated[str, StringConstraints(max_length=1000)] | None = Field(
-        None, description="Last value of the first key column, included."
-    )
+    key_from: KeyText | None = Field(None, description="First value of the first key column, included.")
+    key_to: KeyText | None = Field(None, description="Last value of the first key column, included.")
     dry_run: bool = Field(False, description="Count, estimate, score 10 rows and show them; publish nothing.")
     publish: Literal["publish", "hold"] = Field(
         "publish", description="hold: stop before anything is visible, until `python -m inference release`."

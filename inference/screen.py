@@ -39,7 +39,8 @@ def show(rows: list[dict[str, Any]], as_json: bool) -> None:
         table.add_column(name, no_wrap=name not in _LONG, overflow="fold")
     for row in rows:
         table.add_row(*(_cell(row.get(name)) for name in rows[0]))
-    Console(width=None if sys.stdout.isatty() else WIDTH).print(table)
+    # Values are text: a message with "[/b]" is no markup.
+    Console(width=None if sys.stdout.isatty() else WIDTH, markup=False, emoji=False).print(table)
 
 
 def watch(databases: Databases) -> Watch:

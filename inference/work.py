@@ -53,15 +53,14 @@ def begin(connection: Connection, run_id: int, generation: int, number: int, hos
     run = queries.run(connection, SQL["run"], run_id=run_id).mappings().first()
     if run is None:
         raise PermanentError(f"there is no run {run_id}")
-    if run["generation"] != generation or run["state"] not in ("planned", "predicting"):
+    if queries.run(connection, SQL["predicting"], run_id=run_id, generation=generation).rowcount == 0:
         raise TakenOver(
             f"run {run_id} is {run['state']} in generation {run['generation']}: generation {generation} of it "
-            "has nothing to do any more"
+            "has nothing to do any more, or another run of the job has begun"
         )
     row = queries.run(connection, SQL["begin"], host=host, **values).mappings().first()
     if row is None:
         raise PermanentError(f"run {run_id}, generation {generation} has no shard {number}")
-    queries.run(connection, SQL["predicting"], run_id=run_id)
     shard = Shard(run_id, generation, number, row["attempt"], row["first_ordinal"], row["last_ordinal"], row["cursor"])
     definition = run["definition"]
     return Work(
@@ -82,7 +81,9 @@ def register(connection: Connection, shard: Shard) -> None:
 
 
 def taken_over(shard: Shard) -> TakenOver:
-    return TakenOver(f"{shard}: attempt {shard.attempt} was taken over by a later one. Nothing was written")
+    return TakenOver(
+        f"{shard}: attempt {shard.attempt} was taken over by a later one, or its run is over. Nothing was written"
+    )
 
 
 def identity(shard: Shard) -> dict[str, Any]:

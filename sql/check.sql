@@ -1,7 +1,7 @@
 -- What became of every planned row, counted over the rows themselves.
 
 -- name: run
-SELECT r.run_id, r.job, r.state, r.generation, r.pending, r.planned, r.definition, r.request, r.message, r.approved, m.outputs,
+SELECT r.run_id, r.job, r.state, r.generation, r.pending, r.planned, r.definition, r.request, r.message, r.approved, r.report, m.outputs,
        m.name || ' version ' || m.version AS model
 FROM prediction.run r JOIN prediction.model m USING (model_id) WHERE r.run_id = %(run_id)s;
 

@@ -40,7 +40,7 @@ UPDATE prediction.run
 SET state = 'empty', message = '', generation = generation + 1, model_id = %(model_id)s,
     definition = %(definition)s, request = %(request)s, source_time = %(source_time)s, complete = false,
     predicted = 0, reused = 0, quarantined = 0, vanished = 0, deferred = 0, changed_at_read = 0, deleted = 0,
-    timings = '{{}}', created_at = now(), finished_at = NULL, approved = false
+    timings = '{{}}', report = NULL, created_at = now(), finished_at = NULL, approved = false
 WHERE run_id = %(run_id)s
 RETURNING run_id, generation;
 

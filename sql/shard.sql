@@ -18,8 +18,13 @@ SET attempt = attempt + 1, backends = '[]', host = %(host)s, heartbeat = clock_t
 WHERE run_id = %(run_id)s AND generation = %(generation)s AND shard = %(shard)s
 RETURNING attempt, first_ordinal, last_ordinal, cursor;
 
+-- A run that failed goes on when one of its shards is started again, unless another run has begun since.
 -- name: predicting
-UPDATE prediction.run SET state = 'predicting' WHERE run_id = %(run_id)s AND state = 'planned';
+UPDATE prediction.run r SET state = 'predicting', finished_at = NULL
+WHERE r.run_id = %(run_id)s AND r.generation = %(generation)s AND r.state IN ('planned', 'predicting', 'failed')
+  AND NOT EXISTS (SELECT FROM prediction.run o
+                  WHERE o.job = r.job AND o.run_id <> r.run_id
+                    AND o.state IN ('planned', 'predicting', 'checked', 'held'));
 
 -- name: register
 UPDATE prediction.shard

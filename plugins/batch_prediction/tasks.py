@@ -59,6 +59,8 @@ def publish(job: Job, run: int) -> None:
     """Make the results visible; its success is the event of the job's asset."""
     published = pipeline.publish(databases(job), run)
     log.info("%s", published.message)
+    if not published.news:
+        raise AirflowSkipException(published.message)
 
 
 def report(job: Job, run: int) -> None:

@@ -51,6 +51,7 @@ CREATE TABLE prediction.run (
     changed_at_read bigint NOT NULL DEFAULT 0,
     deleted         bigint NOT NULL DEFAULT 0,
     timings         jsonb NOT NULL DEFAULT '{}',
+    report          text,
     heartbeat       timestamptz NOT NULL DEFAULT now(),
     created_at      timestamptz NOT NULL DEFAULT now(),
     finished_at     timestamptz,
@@ -63,6 +64,7 @@ CREATE UNIQUE INDEX run_one_open ON prediction.run (job)
 COMMENT ON COLUMN prediction.run.source_time IS 'When plan looked, by the clock of the source.';
 COMMENT ON COLUMN prediction.run.complete IS 'The run left nothing over: the next window may start here.';
 COMMENT ON COLUMN prediction.run.pending IS 'Rows that plan found; planned are those that it took, if the run had a limit.';
+COMMENT ON COLUMN prediction.run.report IS 'MLflow''s id of the run''s report; empty if it could not be logged.';
 COMMENT ON COLUMN prediction.run.timings IS 'Seconds by stage.';
 
 CREATE TABLE prediction.shard (

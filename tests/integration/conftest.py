@@ -1,0 +1,25 @@
+"""A real MLflow server, started by the first test that asks for it."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from services.mlflow_server import MlflowServer
+from services.postgres import Postgres
+from tests.conftest import memory_folder
+
+
+@pytest.fixture(scope="session")
+def mlflow_server(postgres: Postgres) -> Iterator[MlflowServer]:
+    folder = Path(tempfile.mkdtemp(prefix="inference-mlflow-", dir=memory_folder()))
+    server = MlflowServer(folder, postgres, port=55500)
+    server.start()
+    server.wait_healthy()
+    yield server
+    server.stop()
+    shutil.rmtree(folder, ignore_errors=True)

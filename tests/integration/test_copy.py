@@ -1,0 +1,62 @@
+"""What a model returns is what people read: each kind of output through COPY and back."""
+
+from __future__ import annotations
+
+import datetime
+import math
+from typing import Any
+
+import pandas as pd
+
+from inference.database import Databases
+from inference.signature import Output, Signature
+from tests.stub import TEXT, Pipeline, create_messages, predictions
+
+MOMENT = datetime.datetime(2024, 1, 2, 3, 4, 5, 678901)
+AWKWARD = "tab\tnew\nline\rback\\slash \\N \\. 'quote' \"double\" {brace} %s :x é 한국 😀\x01\x7f"
+# Each output's kind, the values that the model returns, and those that people read where they differ.
+VALUES: dict[str, tuple[str, list[Any], list[Any] | None]] = {
+    "yes": ("boolean", [True, False, None, True], None),
+    "small": ("integer", [-(2**31), 2**31 - 1, None, 0], None),
+    "large": ("bigint", [-(2**63), 2**63 - 1, None, 0], None),
+    "single": ("real", [0.5, -0.25, None, 1e10], None),
+    "number": ("double precision", [0.1, 1e-320, -math.inf, 1.7976931348623157e308], None),
+    "words": ("text", [AWKWARD, "", "\\N", "NULL"], None),
+    "raw": ("bytea", [b"\x00\xff\\", b"", None, b"\\N"], None),
+    "at": ("timestamp", [MOMENT, datetime.datetime(1, 1, 1), None, datetime.datetime(9999, 12, 31, 23, 59)], None),
+    "json": ("jsonb", [{"a": [1, "\\u0000", AWKWARD]}, [], "text", 5], None),
+    "list": ("text[]", [["a,b", None, '"', "{}", "NULL", ""], [], None, [AWKWARD]], None),
+    "points": ("double precision[]", [[0.1, math.inf], [], None, [5]], [[0.1, math.inf], [], None, [5.0]]),
+    "flags": ("boolean[]", [[True, None], [], None, [False]], None),
+    "days": ("timestamp[]", [[MOMENT], [], None, [MOMENT, None]], None),
+    "blobs": ("bytea[]", [[b"\x00\\"], [], None, [b""]], None),
+}
+
+
+class Model:
+    def predict(self, data: pd.DataFrame) -> pd.DataFrame:
+        numbers = [int(text) for text in data["text"]]
+        columns = {
+            name: pd.Series([values[number] for number in numbers], dtype=object)
+            for name, (_, values, _) in VALUES.items()
+        }
+        return pd.DataFrame(columns)
+
+
+def plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    return bytes(value) if isinstance(value, memoryview) else value
+
+
+def test_every_kind_of_output_comes_back_as_it_was_returned(databases: Databases) -> None:
+    create_messages(databases, ["0", "1", "2", "3"])
+    signature = Signature(TEXT.inputs, tuple(Output(name, kind, False) for name, (kind, _, _) in VALUES.items()))
+
+    Pipeline(databases, predictor=Model(), signature=signature).run()
+
+    found = predictions(databases)
+    assert len(found) == 4
+    for number in range(4):
+        read = {name: plain(found[number + 1][name]) for name in VALUES}
+        assert read == {name: (wanted or values)[number] for name, (_, values, wanted) in VALUES.items()}

@@ -1,0 +1,394 @@
+"""Versions of a real MLflow server: resolved, fetched, known by their row, and refused if they cannot serve."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from inference import artifact, model, state
+from inference.artifact import Artifact
+from inference.database import Databases
+from inference.digest import digest
+from inference.errors import ConfigurationError, InferenceError, ModelError, Unavailable
+from inference.model import Model
+from inference.registry import Registry, Version
+from inference.signature import Input, Output, Signature
+from services.mlflow_server import MlflowServer
+from tests.stub import sql
+
+# The full mlflow, where it is installed, warns while it is imported: about its own dependencies.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+ROOT = Path(__file__).parents[2]
+MODEL = """
+import mlflow.models
+from mlflow.pyfunc.model import PythonModel
+
+class Shout(PythonModel):
+    def predict(self, context, model_input, params=None):
+        return [text.upper() for text in model_input["text"]]
+
+mlflow.models.set_model(Shout())
+"""
+# Logged by a process of its own, whose settings and imports stay out of the tests.
+LOG = """
+import json, sys
+import mlflow
+from mlflow.models import ModelSignature
+from mlflow.pyfunc.model import PythonModel
+from mlflow.types import ColSpec, Schema
+
+class Pickled(PythonModel):
+    def predict(self, context, model_input, params=None):
+        return [0.0] * len(model_input)
+
+inputs = Schema([ColSpec("string", "text"), ColSpec("long", "age", required=False)])
+signed = ModelSignature(inputs, Schema([ColSpec("string")]))
+runs = []
+for name, python_model, signature in (
+    ("shout", sys.argv[1], signed), ("shout", sys.argv[1], signed), ("edited", sys.argv[1], signed),
+    ("pickled", Pickled(), signed), ("unsigned", sys.argv[1], None),
+):
+    with mlflow.start_run() as run:
+        mlflow.pyfunc.log_model(
+            name="model", python_model=python_model, signature=signature, pip_requirements=["mlflow-skinny", "pandas"],
+            registered_model_name=name,
+        )
+    runs.append(run.info.run_id)
+client = mlflow.MlflowClient()
+for name in ("shout", "edited", "pickled", "unsigned"):
+    client.set_registered_model_alias(name, "champion", "1")
+client.set_registered_model_alias("shout", "challenger", "2")
+print(json.dumps(runs))
+"""
+SIGNATURE = Signature(
+    (Input("text", "string", "object", True), Input("age", "long", "int64", False)),
+    (Output("prediction", "text", True),),
+)
+
+
+@pytest.fixture(scope="module")
+def runs(mlflow_server: MlflowServer, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Registers the models; the MLflow runs that they were logged by."""
+    folder = tmp_path_factory.mktemp("logged")
+    (folder / "shout.py").write_text(MODEL)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", LOG, "shout.py"],
+        cwd=folder, env={**os.environ, **mlflow_server.env()}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found: list[str] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+@pytest.fixture
+def registry(mlflow_server: MlflowServer, runs: list[str]) -> Registry:
+    return Registry(mlflow_server.url)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The state folder."""
+    monkeypatch.setenv("INFERENCE_STATE", str(tmp_path / "state"))
+    return tmp_path / "state"
+
+
+@pytest.fixture
+def closed() -> str:
+    """The address of a port that nothing listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+@pytest.fixture
+def answering() -> Iterator[tuple[str, dict[str, Any]]]:
+    """A server that gives `answer` (status, type, body) to everything, and keeps what it was `asked`."""
+    settings: dict[str, Any] = {"asked": []}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            settings["asked"].append((self.path, self.headers.get("Authorization")))
+            status, kind, body = settings["answer"]
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}", settings
+        server.shutdown()
+        thread.join()
+
+
+def resolve(
+    databases: Databases, registry: Registry, name: str, reference: str = "champion", allow_pickle: bool = False
+) -> Model:
+    return model.resolve(databases, registry, name, reference, allow_pickle)
+
+
+def python_version() -> str:
+    return ".".join(map(str, sys.version_info[:3]))
+
+
+def test_an_alias_becomes_a_fetched_version_with_a_whole_row(
+    databases: Databases, registry: Registry, runs: list[str]
+) -> None:
+    found = resolve(databases, registry, "shout")
+
+    path = state.model_folder(found.artifact.digest)
+    assert digest(path) == found.artifact.digest
+    assert (path / "shout.py").read_text() == MODEL
+    source = found.version.artifact
+    assert source.startswith("models:/m-")
+    expected = Artifact(path.name, python_version(), ("mlflow-skinny", "pandas"), SIGNATURE, False)
+    assert (found.version, found.artifact) == (Version("shout", "1", source, runs[0]), expected)
+    rows = sql(databases, "SELECT model_id, name, version, digest, mlflow_run_id, artifact, python_version, "
+                          "requirements, inputs, outputs, pickled FROM prediction.model")  # fmt: skip
+    assert rows == [
+        (
+            found.model_id, "shout", "1", path.name, runs[0], source, python_version(), ["mlflow-skinny", "pandas"],
+            [{"name": "text", "type": "string", "dtype": "object", "required": True},
+             {"name": "age", "type": "long", "dtype": "int64", "required": False}],
+            [{"name": "prediction", "type": "text", "required": True}], False,
+        )
+    ]  # fmt: skip
+    assert sorted(item.name for item in path.parent.iterdir()) == [path.name]  # and nothing half fetched
+
+
+def test_a_number_and_an_alias_of_one_version_are_one_model(
+    databases: Databases, registry: Registry, runs: list[str]
+) -> None:
+    by_number = resolve(databases, registry, "shout", "2")
+
+    assert resolve(databases, registry, "shout", "challenger") == by_number
+    assert (by_number.version.version, by_number.version.run_id) == ("2", runs[1])
+    other = resolve(databases, registry, "shout", "1")
+    assert other.model_id != by_number.model_id
+    assert sql(databases, "SELECT model_id, version FROM prediction.model ORDER BY version") == [
+        (other.model_id, "1"), (by_number.model_id, "2")
+    ]  # fmt: skip
+
+
+def test_a_version_that_was_met_is_known_by_its_row_without_mlflow_and_without_its_files(
+    databases: Databases, registry: Registry, tmp_path: Path
+) -> None:
+    first = resolve(databases, registry, "shout")
+    code = """
+import sys
+from inference import model
+from inference.database import Databases
+from inference.registry import Registry
+found = model.resolve(Databases(), Registry(), "shout", "champion", False)
+assert found.artifact.signature.outputs[0].name == "prediction"
+print(found.model_id, found.artifact.digest, "mlflow" in sys.modules)
+"""
+    env = {**os.environ, "MLFLOW_TRACKING_URI": registry.address, "INFERENCE_STATE": str(tmp_path / "other"),
+           "AIRFLOW_CONN_PREDICTIONS": databases.url("predictions").render_as_string(False)}  # fmt: skip
+
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [str(first.model_id), first.artifact.digest, "False"]
+    assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "reference", "what"),
+    [
+        ("nobody", "champion", "model 'nobody' has no alias 'champion'"),
+        ("nobody", "1", "model 'nobody' has no version 1"),
+        ("shout", "canary", "model 'shout' has no alias 'canary'"),
+        ("shout", "99", "model 'shout' has no version 99"),
+    ],
+)
+def test_an_unknown_model_alias_or_version_is_named(
+    databases: Databases, registry: Registry, name: str, reference: str, what: str
+) -> None:
+    with pytest.raises(ModelError) as raised:
+        resolve(databases, registry, name, reference)
+
+    message = str(raised.value)
+    assert message.startswith(f"{what} (MLflow at {registry.address}: ")
+    assert message.endswith("python -m inference models register --help")
+    assert sql(databases, "SELECT FROM prediction.model") == []
+
+
+def test_a_pickle_is_refused_unless_the_job_allows_it(databases: Databases, registry: Registry) -> None:
+    with pytest.raises(ModelError, match=r"^pickled version 1: is loaded by unpickling.*model\.allow_pickle: true"):
+        resolve(databases, registry, "pickled")
+
+    assert resolve(databases, registry, "pickled", allow_pickle=True).artifact.pickled
+    with pytest.raises(ModelError, match=r"^pickled version 1: is loaded by unpickling"):
+        resolve(databases, registry, "pickled")  # known by its row, it is refused as well
+
+
+def test_a_model_without_a_signature_is_refused_and_gets_no_row(databases: Databases, registry: Registry) -> None:
+    with pytest.raises(ModelError, match=r"^unsigned version 1: has no signature with inputs and outputs"):
+        resolve(databases, registry, "unsigned")
+
+    assert sql(databases, "SELECT FROM prediction.model") == []
+
+
+def test_files_that_were_changed_in_the_state_folder_are_fetched_again(
+    databases: Databases, registry: Registry
+) -> None:
+    found = resolve(databases, registry, "shout")
+    path = state.model_folder(found.artifact.digest)
+
+    for change in ("edit", "add", "delete"):
+        code = path / "shout.py"
+        if change == "edit":
+            code.write_text(MODEL.replace("upper", "lower"))
+        elif change == "add":
+            (path / "sitecustomize.py").write_text("import os")
+        else:
+            code.unlink()
+        assert artifact.ensure(registry, found.version, found.artifact.digest) == path
+        assert (code.read_text(), (path / "sitecustomize.py").exists()) == (MODEL, False)
+        assert digest(path) == found.artifact.digest
+
+
+def test_a_folder_that_is_missing_is_fetched_again_and_one_that_is_whole_is_not(
+    databases: Databases, registry: Registry, closed: str
+) -> None:
+    found = resolve(databases, registry, "shout")
+    path = state.model_folder(found.artifact.digest)
+
+    assert artifact.ensure(Registry(closed), found.version, found.artifact.digest) == path  # asks nobody
+    shutil.rmtree(path)
+    with pytest.raises(Unavailable, match=f"^MLflow at {closed} does not answer: "):
+        artifact.ensure(Registry(closed), found.version, found.artifact.digest)
+    assert artifact.ensure(registry, found.version, found.artifact.digest) == path
+    assert digest(path) == found.artifact.digest
+
+
+def test_files_that_were_changed_in_the_registry_are_refused_with_both_digests(
+    databases: Databases, registry: Registry, mlflow_server: MlflowServer
+) -> None:
+    found = resolve(databases, registry, "edited")
+    shutil.rmtree(state.folder())
+    (stored,) = mlflow_server.folder.glob(f"artifacts/**/{found.version.artifact.removeprefix('models:/')}/artifacts")
+    changed = MODEL.replace("upper", "lower")
+    (stored / "shout.py").write_text(changed)
+
+    with pytest.raises(ModelError) as raised:
+        artifact.ensure(registry, found.version, found.artifact.digest)
+
+    (fetched,) = (state.folder() / "models").iterdir()
+    assert (fetched / "shout.py").read_text() == changed
+    assert str(raised.value) == (
+        f"edited version 1: its files have digest {fetched.name[:12]}, the run was planned with "
+        f"{found.artifact.digest[:12]}: somebody changed them in place. Register a new version, and find out who did "
+        "it."
+    )
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_a_link_among_a_models_files_is_refused(
+    databases: Databases, registry: Registry, tmp_path: Path, kind: str
+) -> None:
+    found = resolve(databases, registry, "shout")
+    path = state.model_folder(found.artifact.digest)
+    target = tmp_path / "elsewhere"
+    target.mkdir()
+    (target / "secret").write_text("s")
+    (path / "link").symlink_to(target if kind == "folder" else target / "secret")
+
+    with pytest.raises(ModelError, match="model file link is a link; log the file itself"):
+        artifact.ensure(registry, found.version, found.artifact.digest)
+
+
+@pytest.mark.parametrize("address", ["{}", "{}/", "http://boss:geheim@{}/"])
+def test_a_server_that_is_down_is_named_at_once_without_a_password(
+    monkeypatch: pytest.MonkeyPatch, closed: str, address: str
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "boss")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "geheim")
+    bare = closed.removeprefix("http://") if "@" in address else closed
+    started = time.monotonic()
+
+    with pytest.raises(Unavailable) as raised:
+        Registry(address.format(bare)).resolve("shout", "champion")
+
+    assert str(raised.value) == (
+        f"MLflow at {closed} does not answer: [Errno 111] Connection refused. Is the server up, and is "
+        "MLFLOW_TRACKING_URI right?"
+    )
+    assert time.monotonic() - started < 2
+
+
+HTML = b"<html>Welcome to nginx</html>"
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "said"),
+    [
+        ((500, "text/html", HTML), Unavailable, "answers 500 to registered-models/alias; see its log"),
+        ((503, "application/json", b'{"message": "later"}'), Unavailable,
+         "answers 503 to registered-models/alias; see its log"),
+        ((200, "text/html", HTML), Unavailable,
+         "answers 200 without JSON to registered-models/alias; is that address an MLflow server?"),
+        ((404, "text/html", HTML), Unavailable,
+         "answers 404 without JSON to registered-models/alias; is that address an MLflow server?"),
+        ((200, "application/json", b'["ok"]'), Unavailable,
+         "answers 200 without JSON to registered-models/alias; is that address an MLflow server?"),
+        ((401, "text/plain", b"You are not authenticated."), ConfigurationError,
+         "answers 401 to registered-models/alias: check MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, "
+         "and what that user may do"),
+        ((403, "application/json", b'{"message": "Permission denied"}'), ConfigurationError,
+         "answers 403 to registered-models/alias: check MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, "
+         "and what that user may do"),
+    ],
+)  # fmt: skip
+def test_a_server_that_is_not_well_or_no_mlflow_is_told_apart(
+    monkeypatch: pytest.MonkeyPatch,
+    answering: tuple[str, dict[str, Any]],
+    answer: tuple[int, str, bytes],
+    error: type[InferenceError],
+    said: str,
+) -> None:
+    address, server = answering
+    server["answer"] = answer
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "boss")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "geheim")
+
+    with pytest.raises(error) as raised:
+        Registry(address).resolve("shout", "champion")
+
+    assert (type(raised.value), str(raised.value)) == (error, f"MLflow at {address} {said}")
+    assert server["asked"] == [
+        ("/api/2.0/mlflow/registered-models/alias?name=shout&alias=champion", "Basic Ym9zczpnZWhlaW0=")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [("", "''"), ("./mlruns", "'./mlruns'"), ("postgresql://boss:ge@heim@db/mlflow", "'postgresql://db/mlflow'")],
+)
+def test_an_address_that_is_none_of_a_server_is_refused(
+    monkeypatch: pytest.MonkeyPatch, given: str, shown: str
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", given)
+
+    with pytest.raises(ConfigurationError) as raised:
+        Registry()
+
+    assert str(raised.value) == f"MLFLOW_TRACKING_URI: {shown} is no address of an MLflow server; set http://host:port"

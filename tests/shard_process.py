@@ -1,0 +1,97 @@
+"""One shard in a process of its own, with a slow stub model: what tests kill, stop and interrupt.
+
+    python -m tests.shard_process RUN GENERATION SHARD
+
+STUB_LOG    file that gets every text handed to the model, one a line, before it is scored
+STUB_DELAY  seconds that a call of the model takes
+STUB_STOP   `copy`: stop (SIGSTOP) in the middle of the second chunk's COPY; `advance`: after its cursor moved
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from inference import queries, shard, write
+from inference.database import Databases
+from inference.errors import InferenceError
+from inference.predict import Outcome
+from tests.stub import Digest
+
+
+class Slow(Digest):
+    def predict(self, data: pd.DataFrame) -> pd.DataFrame:
+        with Path(os.environ["STUB_LOG"]).open("a") as log:
+            log.writelines(f"{text}\n" for text in data["text"])
+        time.sleep(float(os.environ.get("STUB_DELAY", "0")))
+        return super().predict(data)
+
+
+def stop() -> None:
+    os.kill(os.getpid(), signal.SIGSTOP)
+    time.sleep(0.2)  # a thread may run on for a moment until the signal is delivered
+
+
+class StopsWithin(io.StringIO):
+    """The first half of the lines, then SIGSTOP, then the rest."""
+
+    reads = 0
+
+    def read(self, size: int | None = -1) -> str:
+        self.reads += 1
+        if self.reads == 1:
+            return super().read(len(self.getvalue()) // 2)
+        if self.reads == 2:
+            stop()
+        return super().read(size)
+
+
+class Writer(write.Writer):
+    chunks = 0
+
+    def _lines(self, outcomes: Sequence[Outcome]) -> io.StringIO:
+        lines = super()._lines(outcomes)
+        self.chunks += 1
+        return StopsWithin(lines.getvalue()) if self.chunks == 2 else lines
+
+
+class Queries:
+    """The module `queries`, but the second time that a cursor moved, the process stops."""
+
+    moved = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(queries, name)
+
+    def run(self, connection: Any, block: str, *parts: Any, **values: Any) -> Any:
+        result = queries.run(connection, block, *parts, **values)
+        if block is write.SQL["advance"]:
+            self.moved += 1
+            if self.moved == 2:
+                stop()
+        return result
+
+
+def main() -> int:
+    if os.environ.get("STUB_STOP") == "copy":
+        shard.Writer = Writer  # type: ignore[misc]
+    elif os.environ.get("STUB_STOP") == "advance":
+        write.queries = Queries()  # type: ignore[assignment]
+    try:
+        shard.run(Databases(), *map(int, sys.argv[1:4]), lambda work: Slow())
+    except InferenceError as error:
+        print(f"{type(error).__name__}: {error}", flush=True)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

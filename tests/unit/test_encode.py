@@ -1,0 +1,120 @@
+"""Values of a model as COPY text; what does not fit is refused with a message that names it."""
+
+from __future__ import annotations
+
+import datetime
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from inference.encode import BadOutput, encoder, escape
+from inference.predict import _columns
+
+UTC = datetime.timezone.utc
+KST = datetime.timezone(datetime.timedelta(hours=9))
+FITS: list[tuple[str, Any, str | None]] = [
+    ("boolean", True, "t"),
+    ("boolean", np.bool_(False), "f"),
+    ("integer", np.int64(-(2**31)), "-2147483648"),
+    ("bigint", 2**63 - 1, "9223372036854775807"),
+    ("real", 0.5, "0.5"),
+    ("real", np.float32(0.1), "0.10000000149011612"),
+    ("real", math.inf, "Infinity"),
+    ("double precision", 0.1, "0.1"),
+    ("double precision", math.nan, "NaN"),
+    ("double precision", -math.inf, "-Infinity"),
+    ("double precision", 3, "3.0"),
+    ("double precision", np.float32(0.25), "0.25"),
+    ("text", "한국\ttab\\", "한국\ttab\\"),
+    ("text", "", ""),
+    ("text", math.nan, None),
+    ("bytea", b"\x00\xff", "\\x00ff"),
+    ("timestamp", datetime.datetime(2024, 1, 2, 3, 4, 5, 6), "2024-01-02 03:04:05.000006"),
+    ("timestamp", datetime.datetime(2024, 1, 2, 3, tzinfo=KST), "2024-01-01 18:00:00"),
+    ("timestamp", pd.Timestamp("2024-01-02"), "2024-01-02 00:00:00"),
+    ("timestamp", np.datetime64("2024-01-02T03"), "2024-01-02 03:00:00"),
+    ("timestamp", np.datetime64("NaT"), None),
+    ("timestamp", datetime.date(2024, 1, 2), "2024-01-02 00:00:00"),
+    ("jsonb", {"a": [1, None, np.float64(0.5)]}, '{"a": [1, null, 0.5]}'),
+    ("jsonb", "\\u0000", '"\\\\u0000"'),
+    ("jsonb", "😀", '"\\ud83d\\ude00"'),
+    ("text[]", ["a", None, 'b"\\'], '{"a",NULL,"b\\"\\\\"}'),
+    ("double precision[]", np.array([0.5, math.nan]), '{"0.5","NaN"}'),
+    ("bigint[]", [], "{}"),
+    ("bytea[]", [b"\x01"], '{"\\\\x01"}'),
+]
+BAD: list[tuple[str, Any, str]] = [
+    ("boolean", 1, "int '1' where its signature says boolean"),
+    ("integer", 2**31, "2147483648, which is out of range for integer"),
+    ("bigint", -(2**63) - 1, "out of range for bigint"),
+    ("integer", 1.0, "float '1.0' where its signature says integer"),
+    ("integer", True, "bool 'True'"),
+    ("integer", "1", "str '1'"),
+    ("real", 0.1, "0.1 in double precision where its signature says float"),
+    ("real", 1e300, "1e[+]300 in double precision"),
+    ("double precision", "0.5", "str '0.5'"),
+    ("double precision", True, "bool"),
+    ("double precision", 10**400, "out of range for double precision"),
+    ("text", 5, "int '5' where its signature says text"),
+    ("text", b"a", "bytes"),
+    ("text", "a\0b", "NUL character"),
+    ("text", "\udc00", "half of a surrogate pair"),
+    ("bytea", "text", "str 'text' where its signature says bytea"),
+    ("timestamp", 5, "int '5' where its signature says timestamp"),
+    ("timestamp", "2024-01-01", "str '2024-01-01' where its signature says timestamp"),
+    ("jsonb", {"a": math.nan}, "is no JSON"),
+    ("jsonb", {"a": {1, 2}}, "is no JSON"),
+    ("jsonb", ["a\0"], "NUL character"),
+    ("jsonb", {"k\ud800": 1}, "half of a surrogate pair"),
+    ("text[]", "abc", "str 'abc' where its signature says text"),
+    ("text[]", ["a", 1], "int '1'"),
+    ("bigint[]", [2**63], "out of range"),
+]
+
+
+@pytest.mark.parametrize(("kind", "value", "wanted"), FITS)
+def test_a_value_becomes_the_text_that_postgres_reads(kind: str, value: Any, wanted: str | None) -> None:
+    assert encoder(kind)(value) == wanted
+
+
+@pytest.mark.parametrize(("kind", "value", "wanted"), BAD)
+def test_a_value_that_does_not_fit_is_refused_and_named(kind: str, value: Any, wanted: str) -> None:
+    with pytest.raises(BadOutput, match=wanted):
+        encoder(kind)(value)
+
+
+@pytest.mark.parametrize("kind", sorted({kind for kind, *_ in FITS}))
+@pytest.mark.parametrize("missing", [None, pd.NA, pd.NaT])
+def test_what_is_missing_is_null(kind: str, missing: Any) -> None:
+    assert encoder(kind)(missing) is None
+
+
+def test_fields_of_copy() -> None:
+    assert escape(None) == "\\N"
+    assert escape("\\N") == "\\\\N"
+    assert escape("a\tb\nc\rd\\e") == "a\\tb\\nc\\rd\\\\e"
+
+
+RESULTS: list[tuple[Any, list[str], list[list[Any]]]] = [
+    (pd.DataFrame({"a": [1, 2], "extra": [0, 0], "b": ["x", "y"]}), ["b", "a"], [["x", "y"], [1, 2]]),
+    (pd.DataFrame({0: [1, 2]}), ["prediction"], [[1, 2]]),
+    ({"a": [1, 2], "b": [3, 4]}, ["a", "b"], [[1, 2], [3, 4]]),
+    (pd.Series([1.5, 2.5]), ["a"], [[1.5, 2.5]]),
+    (np.array([1, 2]), ["a"], [[1, 2]]),
+    (np.array([[1, 2], [3, 4]]), ["a", "b"], [[1, 3], [2, 4]]),
+    (np.array([[1, 2], [3, 4]]), ["a"], [[[1, 2], [3, 4]]]),
+    (["x", "y"], ["a"], [["x", "y"]]),
+    (
+        np.array(["2024-01-01", "2024-01-02"], dtype="datetime64[ns]"),
+        ["a"],
+        [[pd.Timestamp("2024-01-01"), pd.Timestamp("2024-01-02")]],
+    ),
+]
+
+
+@pytest.mark.parametrize(("result", "names", "wanted"), RESULTS)
+def test_every_shape_of_answer_becomes_columns(result: Any, names: list[str], wanted: list[list[Any]]) -> None:
+    assert _columns(result, names, 2) == wanted

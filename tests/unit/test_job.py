@@ -1,0 +1,212 @@
+"""A wrong job file is answered with file, field, value and what is allowed; nothing in a right one is SQL."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from inference.errors import JobError
+from inference.job import Job, load, load_all
+
+RIGHT: dict[str, Any] = {
+    "name": "intent",
+    "description": "What customers want",
+    "owner": "support",
+    "source": {"relation": "message", "key": ["id"], "inputs": ["text"]},
+    "model": {"name": "intent"},
+}
+
+# Field, a value that is wrong, and what the answer says. None: the field is left out.
+WRONG: list[tuple[str, Any, str]] = [
+    ("name", None, "name: is missing"),
+    ("name", "Intent", "name: 'Intent': String should match pattern"),
+    ("name", "intent; drop", "name: 'intent; drop': String should match pattern"),
+    ("name", "intent\n", "name: 'intent\\n': String should match pattern"),
+    ("name", "a" * 41, "String should match pattern"),
+    ("name", "other", "name: 'other' must be the file's name, 'intent'"),
+    ("description", "", "description: '': String should have at least 1 character"),
+    ("description", 5, "description: 5: Input should be a valid string"),
+    ("owner", "a\0b", "owner: 'a\\x00b': contains a NUL character"),
+    ("owner", "\ud800", "owner: '\\ud800': contains half of a surrogate pair"),
+    ("tags", "one", "tags: 'one': Input should be a valid tuple"),
+    ("source", None, "source: is missing"),
+    ("source", "message", "source: 'message': Input should be a valid dictionary"),
+    ("source.relation", None, "source.relation: is missing"),
+    ("source.relation", "x" * 64, "longer than 63 bytes, which Postgres would cut"),
+    ("source.relation", "한" * 22, "longer than 63 bytes"),
+    ("source.relation", "a\0", "contains a NUL character"),
+    ("source.schema", "", "source.schema: '': String should have at least 1 character"),
+    ("source.connection", "My-DB", "source.connection: 'My-DB': String should match pattern"),
+    ("source.connection", "x'; --", "String should match pattern"),
+    ("source.key", [], "source.key: []: Tuple should have at least 1 item"),
+    ("source.key", "id", "source.key: 'id': Input should be a valid tuple"),
+    ("source.key", ["id", "id"], "source: key: 'id' is listed twice"),
+    ("source.inputs", ["text", "text"], "source: inputs: 'text' is listed twice"),
+    ("source.inputs", [1], "source.inputs.0: 1: Input should be a valid string"),
+    ("source.where", "id IN (SELECT 1)", "source.where: 'id IN (SELECT 1)': 'SELECT' is not allowed"),
+    ("source.where", "true; DROP TABLE x", "source.where: 'true; DROP TABLE x': at character 5"),
+    ("source.where", "", "source.where: '': String should have at least 1 character"),
+    ("source.lookback", "1 hour", "source.lookback: '1 hour': not a duration: a whole number with s, min, h or d"),
+    ("source.lookback", 60, "source.lookback: 60: not a duration"),
+    ("source.lookback", "99999d", "source.lookback: '99999d': longer than ten years"),
+    ("source.sweep", "daily", "source.sweep: 'daily': not a cron expression of five fields"),
+    ("source.sweep", "0 0 * * * *", "not a cron expression of five fields"),
+    ("source.on_delete", "drop", "source.on_delete: 'drop': Input should be 'keep' or 'delete'"),
+    ("source.max_delete_rate", 1.5, "source.max_delete_rate: 1.5: Input should be less than or equal to 1"),
+    ("source.changes", "some", "source.changes: 'some': Input should be 'hash' or 'none'"),
+    ("source.tabel", "x", "source.tabel: is no field of a job file; the fields are in docs/job-file.md"),
+    ("model.alias", "a b", "model.alias: 'a b': String should match pattern"),
+    ("model.alias", "3", "model.alias: '3': String should match pattern"),
+    ("model.on_new_version", "ask", "Input should be 'new_rows' or 'rescore'"),
+    ("model.allow_pickle", "yes", "model.allow_pickle: 'yes': Input should be a valid boolean"),
+    ("schedule.cron", "61 * * * *", "schedule.cron: '61 * * * *': not a cron expression"),
+    ("schedule.cron", "@daily", "schedule.cron: '@daily': not a cron expression"),
+    ("schedule.time_zone", "Seoul", "schedule.time_zone: 'Seoul': not a time zone of the IANA list"),
+    ("schedule.time_zone", "../etc/passwd", "not a time zone of the IANA list"),
+    ("sizes.shard_rows", 0, "sizes.shard_rows: 0: Input should be greater than or equal to 1"),
+    ("sizes.shard_rows", "50000", "sizes.shard_rows: '50000': Input should be a valid integer"),
+    ("sizes.chunk_bytes", 10, "sizes.chunk_bytes: 10: Input should be greater than or equal to 1024"),
+    ("sizes.max_shards", 1001, "sizes.max_shards: 1001: Input should be less than or equal to 1000"),
+    ("cost", "length(text", "cost: 'length(text': '(' is not closed"),
+    ("cost", 1, "cost: 1: Input should be a valid string"),
+    ("max_planned_rows", -1, "max_planned_rows: -1: Input should be greater than or equal to 1"),
+    ("hold_timeout", "soon", "hold_timeout: 'soon': not a duration"),
+    ("history", "all", "history: 'all': Input should be 'none' or 'append'"),
+    ("checks.max_quarantine_rate", 2, "checks.max_quarantine_rate: 2: Input should be less than or equal to 1"),
+    ("checks.outputs", {"x": {"minimum": 1}}, "checks.outputs.x.minimum: is no field of a job file"),
+    ("checks.outputs", {"x": {"values": []}}, "checks.outputs.x.values"),
+    ("runner", "docker", "runner: 'docker': Input should be 'venv'"),
+    ("retries.count", -1, "retries.count: -1: Input should be greater than or equal to 0"),
+    ("notify.on_failure", [{"notifier": "os; rm"}], "notify.on_failure.0.notifier: 'os; rm': String should match"),
+    ("notify.max_age", "1w", "notify.max_age: '1w': not a duration"),
+]
+
+
+def job_file(folder: Path, field: str = "", value: Any = None) -> Path:
+    content = yaml.safe_load(yaml.safe_dump(RIGHT))
+    section, name = content, field
+    if "." in field:
+        outer, name = field.split(".")
+        section = content.setdefault(outer, {})
+    if field and value is None:
+        section.pop(name)
+    elif field:
+        section[name] = value
+    path = folder / "intent.yaml"
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(("field", "value", "wanted"), WRONG, ids=lambda item: str(item)[:30])
+def test_a_wrong_field_is_named_with_its_value_and_what_is_allowed(
+    tmp_path: Path, field: str, value: Any, wanted: str
+) -> None:
+    with pytest.raises(JobError) as caught:
+        load(job_file(tmp_path, field, value))
+    assert str(caught.value).startswith("intent.yaml: ")
+    assert wanted in str(caught.value)
+    assert "pydantic" not in str(caught.value)
+
+
+CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
+    ({"deduplicate": True, "source": {"changes": "none"}}, "deduplicate: true needs source.changes: hash"),
+    ({"source": {"changes": "none", "cursor": "at"}}, "source.cursor: finds changed rows; with source.changes: none"),
+    ({"notify": {"on_stale": [{"notifier": "a.b.C"}]}}, "notify.on_stale: needs notify.max_age"),
+]
+
+
+@pytest.mark.parametrize(("changes", "wanted"), CONTRADICTIONS)
+def test_fields_that_contradict_each_other(tmp_path: Path, changes: dict[str, Any], wanted: str) -> None:
+    content = {**RIGHT, **changes, "source": {**RIGHT["source"], **changes.get("source", {})}}
+    path = tmp_path / "intent.yaml"
+    path.write_text(yaml.safe_dump(content))
+    with pytest.raises(JobError) as caught:
+        load(path)
+    assert wanted in str(caught.value)
+
+
+BROKEN = {
+    "no mapping": ("- a\n- b", "a job file is a mapping with name, source, model"),
+    "empty": ("", "a job file is a mapping"),
+    "no YAML": ("a: [", "not YAML in UTF-8"),
+    "code": ("!!python/object/apply:os.system ['true']", "not YAML in UTF-8"),
+    "latin": ("name: é".encode("latin-1"), "not YAML in UTF-8"),
+    "control": ("name: \x07", "not YAML in UTF-8"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_file_that_is_no_job_at_all(tmp_path: Path, name: str) -> None:
+    content, wanted = BROKEN[name]
+    path = tmp_path / "intent.yaml"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(JobError) as caught:
+        load(path)
+    assert str(caught.value).startswith("intent.yaml: ")
+    assert wanted in str(caught.value)
+
+
+def test_all_errors_come_at_once_and_other_files_are_still_loaded(tmp_path: Path) -> None:
+    job_file(tmp_path)
+    (tmp_path / "bad.yaml").write_text("{name: 5, owner: 6}")
+
+    jobs, errors = load_all(tmp_path)
+
+    assert list(jobs) == ["intent"]
+    assert len(errors) == 1
+    assert str(errors[0]).startswith("bad.yaml: 5 error(s)\n")
+
+
+HOSTILE = "'; DROP TABLE x; -- \" %(x)s %s {y} {} :z $1 é"
+
+
+def test_text_and_names_may_hold_anything_that_is_quoted_later(tmp_path: Path) -> None:
+    content = {**RIGHT, "description": HOSTILE, "owner": HOSTILE, "tags": [HOSTILE], "pool": HOSTILE}
+    content["source"] = {"schema": HOSTILE, "relation": HOSTILE, "key": [HOSTILE], "inputs": [HOSTILE]}
+    content["model"] = {"name": HOSTILE}
+    path = tmp_path / "intent.yaml"
+    path.write_text(yaml.safe_dump(content))
+
+    job = load(path)
+
+    assert (job.source.relation, job.source.key, job.model.name) == (HOSTILE, (HOSTILE,), HOSTILE)
+
+
+def test_the_schema_is_valid_and_agrees_with_the_files() -> None:
+    schema = Job.model_json_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    validator = jsonschema.Draft202012Validator(schema)
+    assert validator.is_valid(RIGHT)
+    assert validator.is_valid({**RIGHT, "schedule": {"cron": "*/10 * * * *", "time_zone": "Asia/Seoul"}})
+    assert not validator.is_valid({**RIGHT, "nothing": 1})
+    assert not validator.is_valid({**RIGHT, "sizes": {"shard_rows": 0}})
+    assert not validator.is_valid({**RIGHT, "hold_timeout": "soon"})
+
+
+def test_every_field_has_a_description() -> None:
+    for name, section in Job.model_json_schema()["$defs"].items():
+        for field, content in section["properties"].items():
+            assert content.get("description"), f"{name}.{field}"
+
+
+@pytest.mark.parametrize(
+    ("cost", "deduplicate", "changes", "wanted"),
+    [
+        ("1", None, "hash", False),
+        (" 2.5 ", None, "hash", False),
+        ("length(text)", None, "hash", True),
+        ("1", True, "hash", True),
+        ("length(text)", False, "hash", False),
+        ("length(text)", None, "none", False),
+    ],
+)
+def test_equal_inputs_are_scored_once_where_a_row_costs_something(
+    cost: str, deduplicate: bool | None, changes: str, wanted: bool
+) -> None:
+    source = {**RIGHT["source"], "changes": changes}
+    job = Job.model_validate({**RIGHT, "cost": cost, "deduplicate": deduplicate, "source": source})
+    assert job.scores_once is wanted

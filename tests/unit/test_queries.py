@@ -1,0 +1,76 @@
+"""SQL lives in files: each named block is used, each that is used exists, and Python holds none."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from inference import queries
+from inference.queries import expression, fill
+
+CODE = Path(queries.__file__).parent
+STAGES = sorted(path.stem for path in queries.FOLDER.glob("*.sql"))
+FILES = sorted(CODE.glob("*.py"))
+STATEMENT = re.compile(
+    r"\b(SELECT\b.+\bFROM|INSERT\s+INTO|UPDATE\s+\S+\s+SET|DELETE\s+FROM|CREATE\s+(UNLOGGED\s+)?(TABLE|VIEW|FUNCTION)"
+    r"|ALTER\s+TABLE|DROP\s+(TABLE|VIEW)|TRUNCATE\s|COPY\s.+\b(FROM|TO)\s+STD|LOCK\s+TABLE)\b",
+    re.DOTALL,
+)
+
+
+def uses() -> set[tuple[str, str]]:
+    """(stage, block) of every `SQL["..."]` in the code, and of conditional and variable names of blocks."""
+    stages = {path.stem: re.search(r'^SQL = queries\.load\("(\w+)"\)', path.read_text(), re.M) for path in FILES}
+    found = set()
+    for path in FILES:
+        text = path.read_text()
+        own = stages[path.stem]
+        imported = re.search(r"^from inference\.(\w+) import .*\bSQL\b", text, re.M)
+        here = own[1] if own else stages[imported[1]][1] if imported else None  # type: ignore[index]
+        for module, inside in re.findall(r"(?:(\w+)\.)?SQL\[(.+?)\]", text):
+            stage = stages[module][1] if module else here  # type: ignore[index]
+            found |= {(str(stage), name) for name in re.findall(r'"(\w+)"', inside)}
+        for name in re.findall(r'"((?:count|parse)_\w+)"', text):  # chosen by a variable
+            found.add((str(here), name))
+    return found
+
+
+def test_every_block_is_used_and_every_used_block_exists() -> None:
+    defined = {(stage, name) for stage in STAGES for name in queries.load(stage)}
+
+    assert uses() == defined
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_no_block_is_defined_twice_or_empty(stage: str) -> None:
+    names = re.findall(r"^-- name: (\w+)$", (queries.FOLDER / f"{stage}.sql").read_text(), re.M)
+    assert len(names) == len(set(names)) == len(queries.load(stage))
+    assert all(queries.load(stage).values())
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_python_holds_no_statement(path: Path) -> None:
+    tree = ast.parse(path.read_text())
+    documentation = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef))
+        and node.body
+        and isinstance(node.body[0], ast.Expr)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documentation:
+            assert not STATEMENT.search(node.value), f"line {node.lineno}: {node.value[:60]!r}"
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_values_are_bound_and_never_with_colons(stage: str) -> None:
+    for name, block in queries.load(stage).items():
+        assert not re.search(r"(?<![:\w]):[a-z_]+", re.sub(r"'[^']*'", "", block)), name
+
+
+def test_an_expression_keeps_its_braces_and_percent_signs() -> None:
+    assert fill("({e})", e=expression("a LIKE '%{b}%'")).as_string(None) == "(a LIKE '%%{b}%%')"

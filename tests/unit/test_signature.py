@@ -1,0 +1,150 @@
+"""Signatures as MLflow writes them: the columns that they mean, and the refusals."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from inference.errors import ModelError
+from inference.signature import Input, Output, Signature, match, parse
+from inference.source import Column
+
+TEXT = [{"type": "string", "name": "text", "required": True}]
+
+
+def parsed(outputs: list[dict[str, Any]], inputs: list[dict[str, Any]] = TEXT) -> Signature:
+    return parse({"inputs": json.dumps(inputs), "outputs": json.dumps(outputs)}, "intent version 3")
+
+
+def tensor(dtype: str, *shape: int, name: str | None = None) -> dict[str, Any]:
+    spec = {"type": "tensor", "tensor-spec": {"dtype": dtype, "shape": list(shape)}}
+    return {**spec, "name": name} if name else spec
+
+
+def array(items: dict[str, Any], name: str = "values") -> dict[str, Any]:
+    return {"type": "array", "items": items, "name": name, "required": True}
+
+
+@pytest.mark.parametrize(
+    ("output", "column"),
+    [
+        ({"type": "boolean", "name": "spam"}, Output("spam", "boolean", True)),
+        ({"type": "integer", "name": "n"}, Output("n", "integer", True)),
+        ({"type": "long", "name": "n"}, Output("n", "bigint", True)),
+        ({"type": "float", "name": "p"}, Output("p", "real", True)),
+        ({"type": "double", "name": "p", "required": False}, Output("p", "double precision", False)),
+        ({"type": "binary", "name": "image"}, Output("image", "bytea", True)),
+        ({"type": "datetime", "name": "due"}, Output("due", "timestamp", True)),
+        ({"type": "string"}, Output("prediction", "text", True)),
+        (array({"type": "string"}), Output("values", "text[]", True)),
+        (array({"type": "double"}), Output("values", "double precision[]", True)),
+        (array({"type": "array", "items": {"type": "double"}}), Output("values", "jsonb", True)),
+        (array({"type": "object", "properties": {"a": {"type": "long"}}}), Output("values", "jsonb", True)),
+        (array({"type": "any"}), Output("values", "jsonb", True)),
+        (
+            {"type": "object", "properties": {"a": {"type": "long", "required": True}}, "name": "found"},
+            Output("found", "jsonb", True),
+        ),
+        ({"type": "map", "values": {"type": "double"}, "name": "chances"}, Output("chances", "jsonb", True)),
+        ({"type": "any", "name": "answer"}, Output("answer", "jsonb", True)),
+        (tensor("float64", -1), Output("prediction", "double precision", True)),
+        (tensor("float32", -1, 384, name="embedding"), Output("embedding", "real[]", True)),
+        (tensor("int64", -1), Output("prediction", "bigint", True)),
+        (tensor("bool", -1, 2), Output("prediction", "boolean[]", True)),
+        (tensor("str", -1), Output("prediction", "text", True)),
+    ],
+    ids=lambda value: value.type if isinstance(value, Output) else value["type"],
+)
+def test_a_single_output_becomes_a_column(output: dict[str, Any], column: Output) -> None:
+    assert parsed([output]) == Signature((Input("text", "string", "object", True),), (column,))
+
+
+def test_several_outputs_and_optional_inputs_keep_their_order_and_names() -> None:
+    inputs = [
+        {"type": "string", "name": "body", "required": True},
+        {"type": "long", "name": "customer"},
+        {"type": "datetime", "name": "sent", "required": False},
+        array({"type": "double"}, "weights"),
+    ]
+    outputs = [{"type": "string", "name": "Intent des Kunden"}, {"type": "double", "name": 'con"fidence'}]
+
+    signature = parsed(outputs, inputs)
+
+    assert signature == Signature(
+        (
+            Input("body", "string", "object", True),
+            Input("customer", "long", "int64", True),
+            Input("sent", "datetime", "datetime64[us]", False),
+            Input("weights", "array", "object", True),
+        ),
+        (Output("Intent des Kunden", "text", True), Output('con"fidence', "double precision", True)),
+    )
+    assert Signature.from_json(*map(json.loads, signature.to_json())) == signature
+
+
+@pytest.mark.parametrize("signature", [None, {}, {"inputs": json.dumps(TEXT)}, {"outputs": json.dumps(TEXT)}])
+def test_a_model_without_a_whole_signature_is_refused(signature: dict[str, Any] | None) -> None:
+    with pytest.raises(ModelError, match=r"intent version 3: has no signature .*infer_signature"):
+        parse(signature, "intent version 3")
+
+
+@pytest.mark.parametrize(
+    ("outputs", "message"),
+    [
+        ([{"type": "string"}, {"type": "long"}], "outputs: several without names; return a DataFrame"),
+        ([{"type": "string", "name": "é" * 32}], "longer than 63 bytes, which Postgres would cut"),
+        ([{"type": "string", "name": "a\0b"}], "longer than 63 bytes|no name"),
+        ([tensor("float32", -1, 3, 224, name="image")], "output 'image': there is no column type for"),
+        ([tensor("complex64", -1)], "output 'prediction': there is no column type for"),
+        ([{"type": "sparkml_vector", "name": "v"}], "output 'v': there is no column type for"),
+    ],
+)
+def test_an_output_that_is_no_column_is_refused_by_name(outputs: list[dict[str, Any]], message: str) -> None:
+    with pytest.raises(ModelError, match=f"^intent version 3: .*(?:{message})"):
+        parsed(outputs)
+
+
+@pytest.mark.parametrize(
+    "item", [tensor("float64", -1, 4), {"type": "string"}, {"type": "sparkml_vector", "name": "v"}]
+)
+def test_an_input_that_is_no_named_column_is_refused(item: dict[str, Any]) -> None:
+    with pytest.raises(ModelError, match=r"inputs must be named columns of type boolean, integer, .*input example"):
+        parsed([{"type": "string"}], [item])
+
+
+def column(kind: str) -> Column:
+    return Column("text", kind, kind, None, False)
+
+
+@pytest.mark.parametrize(
+    ("asked", "kind"),
+    [("string", "text"), ("string", "enum"), ("long", "int4"), ("double", "float4"), ("datetime", "timestamptz"),
+     ("array", "_text"), ("array", "jsonb"), ("map", "json"), ("binary", "bytea"), ("boolean", "bool")],
+)  # fmt: skip
+def test_a_column_that_the_input_holds_exactly_is_taken(asked: str, kind: str) -> None:
+    match(parsed([{"type": "string"}], [{"type": asked, "name": "text"}]), {"text": column(kind)}, ["text"], "m")
+
+
+@pytest.mark.parametrize(
+    ("asked", "kind"),
+    [("string", "int8"), ("integer", "int8"), ("float", "float8"), ("double", "numeric"), ("double", "int8"),
+     ("array", "text"), ("map", "hstore"), ("boolean", "int2")],
+)  # fmt: skip
+def test_a_column_that_would_be_cast_is_refused(asked: str, kind: str) -> None:
+    signature = parsed([{"type": "string"}], [{"type": asked, "name": "text"}])
+
+    with pytest.raises(ModelError, match=rf"^m: input 'text' is {asked}; the source's column is {kind}, and nothing"):
+        match(signature, {"text": column(kind)}, ["text"], "m")
+
+
+def test_inputs_that_are_missing_or_too_many_are_named() -> None:
+    signature = parsed([{"type": "string"}], [*TEXT, {"type": "long", "name": "age", "required": False}])
+    columns = {"text": column("text"), "title": column("text")}
+
+    match(signature, columns, ["text"], "m")  # an optional input may be left out
+    with pytest.raises(ModelError, match=r"^m: needs input 'text', which is not in source\.inputs \(title\)"):
+        match(signature, columns, ["title"], "m")
+    with pytest.raises(ModelError, match=r"'title' is no input of the model, which has: text, age"):
+        match(signature, columns, ["text", "title"], "m")
