@@ -7,9 +7,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from batch_prediction import notices
 from inference.errors import JobError
 from inference.job import load_all
 
-ERRORS = load_all(Path(__file__).parent / "jobs")[1]
+JOBS, ERRORS = load_all(Path(__file__).parent / "jobs")
+for _job in JOBS.values():
+    try:
+        notices.callbacks(_job.notify.everybody)
+    except JobError as error:
+        ERRORS.append(JobError(f"{_job.name}.yaml: {error}"))
 if ERRORS:
     raise JobError("\n".join(map(str, ERRORS)))

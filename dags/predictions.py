@@ -5,6 +5,7 @@ A job file that is wrong gives no DAG here; `job_files.py` shows what is wrong w
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pendulum
 from airflow.sdk import DAG, Asset, CronTriggerTimetable, ExceptionRetryPolicy, RetryAction, RetryRule, task
 
 from batch_prediction import notices, parameters, tasks
-from inference.errors import BadInput, PermanentError
+from inference.errors import BadInput, JobError, PermanentError
 from inference.fields import interval
 from inference.job import Job, load_all
 
@@ -98,4 +99,5 @@ def wire(job: Job) -> None:
 
 
 for _job in load_all(FOLDER)[0].values():
-    globals()[_job.name] = make(_job)
+    with suppress(JobError):  # job_files.py shows it
+        globals()[_job.name] = make(_job)

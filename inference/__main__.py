@@ -10,6 +10,10 @@ if __name__ == "__main__":
         from inference.shard_command import main
 
         sys.exit(main(sys.argv[2:]))
+    if sys.argv[1:2] == ["conformance"]:
+        from inference.conformance import main as conformance
+
+        sys.exit(conformance())
     from inference.cli import main as command_line
 
     sys.exit(command_line())

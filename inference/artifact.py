@@ -15,6 +15,7 @@ import yaml
 from inference import signature, state
 from inference.digest import digest
 from inference.errors import ModelError, Unavailable
+from inference.packages import read_requirements
 from inference.registry import Registry, Version, public
 from inference.signature import Signature
 
@@ -87,12 +88,17 @@ def read(path: Path, version: Version) -> Artifact:
         flavor = content["flavors"]["python_function"]
     except (OSError, KeyError, TypeError, yaml.YAMLError):
         raise ModelError(f"{version}: is no model of the pyfunc flavour; log it with mlflow.pyfunc.log_model") from None
-    environment = yaml.safe_load((path / "python_env.yaml").read_text(encoding="utf-8"))
-    lines = (path / "requirements.txt").read_text(encoding="utf-8").splitlines()
-    requirements = tuple(line.strip() for line in lines if line.strip() and not line.startswith("#"))
+    try:
+        python = str(yaml.safe_load((path / "python_env.yaml").read_text(encoding="utf-8"))["python"])
+        requirements = tuple(read_requirements(path / "requirements.txt"))
+    except (OSError, KeyError, TypeError, yaml.YAMLError) as error:
+        raise ModelError(
+            f"{version}: has no python_env.yaml and requirements.txt that say what it runs on ({error}); log it with "
+            "mlflow.pyfunc.log_model, which writes them"
+        ) from None
     return Artifact(
         digest=path.name,
-        python_version=str(environment["python"]),
+        python_version=python,
         requirements=requirements,
         signature=signature.parse(content.get("signature"), str(version)),
         pickled=_pickled(path, flavor),

@@ -17,7 +17,19 @@ from typing import Annotated
 
 import typer
 
-from inference import environment, migrate, model, pipeline, quarantine, screen, state, status, venv
+from inference import (
+    environment,
+    image_command,
+    metrics,
+    migrate,
+    model,
+    pipeline,
+    quarantine,
+    screen,
+    state,
+    status,
+    venv,
+)
 from inference import job as jobs_module
 from inference import publish as publishing
 from inference.database import Databases, disconnected
@@ -37,6 +49,7 @@ quarantine_app = typer.Typer(no_args_is_help=True, help="Rows that a model could
 app.add_typer(db_app, name="db")
 app.add_typer(models_app, name="models")
 app.add_typer(quarantine_app, name="quarantine")
+app.add_typer(image_command.app, name="image")
 
 JobName = Annotated[str, typer.Argument(help="Name of the job: its file in dags/jobs without `.yaml`.")]
 RunId = Annotated[int, typer.Argument(help="Number of a run, as `status` shows it.")]
@@ -185,10 +198,20 @@ _STATUS = (
 )  # fmt: skip
 
 
+@app.command("metrics", epilog="Example: python -m inference metrics --port 9464")
+def serve_metrics(
+    port: Annotated[int, typer.Option(help="Port to listen on.", min=0, max=65535)] = 9464,
+    host: Annotated[str, typer.Option(help="Address to listen on; there is no password.")] = "127.0.0.1",
+) -> None:
+    """Serve Prometheus the metrics of all jobs at /metrics, until SIGTERM."""
+    metrics.serve(Databases(), host, port)
+
+
 @app.command("release", epilog="Example: python -m inference release 17")
 def release(run_id: RunId) -> None:
     """Let a held run go on: publish it, or allow the next run to plan as many rows."""
     print(publishing.release(Databases(), run_id))
+    pipeline.report(Databases(), run_id)
 
 
 @app.command("discard", epilog="Example: python -m inference discard 17")

@@ -41,6 +41,8 @@ NETWORK = {
     "keepalives_count": 4,
     "tcp_user_timeout": 60_000,
 }
+# With the default, 4, Postgres reads the whole source for a page of 2048 out of 200,000 rows: 26 ms instead of 6.
+RANDOM_PAGE_COST = "1.1"
 PAGE_TIMEOUT = "5min"
 PLAN_TIMEOUT = "60min"
 
@@ -114,7 +116,7 @@ def normalise(name: str, text: str) -> URL:
 
 
 def _engine(url: URL, timeout: str) -> Engine:
-    settings = {**SESSION, "statement_timeout": timeout}
+    settings = {**SESSION, "random_page_cost": RANDOM_PAGE_COST, "statement_timeout": timeout}
     options = " ".join("-c {}={}".format(name, value.replace(" ", "\\ ")) for name, value in settings.items())
     arguments = {"options": options, "client_encoding": "UTF8", **NETWORK}
     return create_engine(url, poolclass=NullPool, connect_args=arguments)

@@ -18,7 +18,7 @@ def digest(path: Path) -> str:
     for file in sorted(path.rglob("*")):
         if file.is_symlink():
             raise ModelError(f"model file {file.relative_to(path)} is a link; log the file itself")
-        if file.is_file() and file.name not in _FETCHED and "__pycache__" not in file.parts:
+        if file.is_file() and file.name not in _FETCHED:
             total.update(f"{file.relative_to(path).as_posix()}\0{_content(file)}\n".encode())
     return total.hexdigest()
 

@@ -48,10 +48,10 @@ def ensure(
     model's own lines. They are resolved together with those of runtime_requirements, which must
     be ranges: a conflict raises BuildError with uv's explanation.
     """
-    short_version = _short(python_version)
+    short_version = short(python_version)
     requirements = [line.strip() for line in requirements if line.strip()]
-    runtime = _runtime(runtime_requirements, requirements)
-    digest = _digest(short_version, requirements, runtime)
+    needed = runtime(runtime_requirements, requirements)
+    digest = _digest(short_version, requirements, needed)
     folder = state.absolute() / "environments" / digest
     interpreter = folder / "bin" / "python"
     if (folder / MARKER).exists():
@@ -59,7 +59,7 @@ def ensure(
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(str(folder) + ".lock"):
         if not (folder / MARKER).exists():  # else another process made it while this one waited
-            _build(folder, short_version, requirements, runtime, log)
+            _build(folder, short_version, requirements, needed, log)
     return interpreter
 
 
@@ -116,7 +116,7 @@ def _explain(error: subprocess.CalledProcessError, version: str, folder: Path, r
     )
 
 
-def _runtime(path: Path, requirements: Sequence[str]) -> List[str]:
+def runtime(path: Path, requirements: Sequence[str]) -> List[str]:
     """The runtime's lines, less those that the model's own packages stand for.
 
     mlflow and mlflow-skinny own the same files: installed in different versions, as with an
@@ -136,7 +136,7 @@ def _digest(version: str, requirements: Sequence[str], runtime: Sequence[str]) -
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
-def _short(version: str) -> str:
+def short(version: str) -> str:
     match = re.match(r"^(3\.\d+)(?:\.\d+\w*)?$", version.strip())
     if match is None:
         raise BuildError(f"Python version {version!r} is not of the form 3.11 or 3.11.7")

@@ -43,6 +43,11 @@ def seconds(duration: str) -> float:
     return int(number) * {"s": 1, "min": 60, "h": 3600, "d": 86400}[unit]
 
 
+def memory_bytes(memory: str) -> int:
+    """Bytes of an amount such as `512Mi`."""
+    return int(memory[:-2]) << {"Mi": 20, "Gi": 30}[memory[-2:]]
+
+
 def interval(duration: str) -> timedelta:
     return timedelta(seconds=seconds(duration))
 
@@ -61,6 +66,7 @@ def _at_most_63_bytes(text: str) -> str:
 
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=2000), AfterValidator(plain)]
+Tag = Annotated[str, StringConstraints(min_length=1, max_length=100), AfterValidator(plain)]  # Airflow's limit
 # Postgres cuts identifiers at 63 bytes without an error.
 Identifier = Annotated[
     str,
@@ -75,5 +81,7 @@ TimeZone = Annotated[str, AfterValidator(_time_zone)]
 Duration = Annotated[
     str, BeforeValidator(_duration), WithJsonSchema({"type": "string", "pattern": r"^\d+\s*(s|min|h|d)$"})
 ]
+# As Kubernetes writes it, so that one job file serves both.
+Memory = Annotated[str, StringConstraints(pattern=r"^[1-9]\d{0,6}(Mi|Gi)$")]
 Rate = Annotated[float, Field(ge=0, le=1)]
 Expression = Annotated[str, StringConstraints(min_length=1, max_length=4000), AfterValidator(one_expression)]

@@ -18,7 +18,9 @@ from inference.fields import (
     Expression,
     Identifier,
     JobName,
+    Memory,
     Rate,
+    Tag,
     Text,
     TimeZone,
 )  # fmt: skip
@@ -115,13 +117,23 @@ class Checks(Section):
 
     max_quarantine_rate: Rate = Field(0.01, description="Share of the planned rows that may be quarantined.")
     min_quarantine_rows: int = Field(20, ge=1, description="Quarantined rows from which the rate is judged.")
+    tolerance: float = Field(
+        1e-5,
+        ge=0,
+        le=1,
+        description="How far a row's numbers may move with the rows beside it in a batch; above 1, relative.",
+    )
     outputs: dict[Identifier, OutputCheck] = Field({}, description="Checks by output column.")
 
 
 class Resources(Section):
-    """What one shard may use."""
+    """What one shard may use. Processors and memory are limits of containers; `venv` has none."""
 
     threads: int = Field(1, ge=1, le=1024, description="Threads of the model's numeric libraries.")
+    cpus: float = Field(1.0, gt=0, le=1024, description="Processors of a container at most.")
+    memory: Memory = Field(
+        "2Gi", description="Memory of a container at most, in `Mi` or `Gi`; there is no swap beyond it."
+    )
 
 
 class Retries(Section):
@@ -146,8 +158,19 @@ class Notify(Section):
     """Whom to tell."""
 
     on_failure: tuple[Notifier, ...] = Field((), strict=False, description="When a task has failed for good.")
+    on_held: tuple[Notifier, ...] = Field((), strict=False, description="When a run waits for a person to decide.")
+    on_quarantine: tuple[Notifier, ...] = Field(
+        (), strict=False, description="When a published run exceeds `max_quarantine_rate`."
+    )
+    max_quarantine_rate: Rate | None = Field(
+        None, description="Share of a run's planned rows in quarantine, at most; below the one of `checks`."
+    )
     on_stale: tuple[Notifier, ...] = Field((), strict=False, description="When `max_age` is exceeded.")
     max_age: Duration | None = Field(None, description="Age of the oldest row without a prediction, at most.")
+
+    @property
+    def everybody(self) -> tuple[Notifier, ...]:
+        return (*self.on_failure, *self.on_held, *self.on_quarantine, *self.on_stale)
 
 
 class Job(Section):
@@ -158,7 +181,7 @@ class Job(Section):
     )
     description: Text = Field(description="One sentence for people; the heading of the DAG's page.")
     owner: Text = Field(description="Who answers for this job.")
-    tags: tuple[Text, ...] = Field((), strict=False, description="Tags of the DAG.")
+    tags: tuple[Tag, ...] = Field((), strict=False, description="Tags of the DAG.")
     source: Source
     model: Model
     schedule: Schedule = Schedule()
@@ -171,7 +194,9 @@ class Job(Section):
     hold_timeout: Duration = Field("1d", description="How long a held run blocks the next ones.")
     history: Literal["none", "append"] = Field("none", description="`append` keeps superseded predictions.")
     checks: Checks = Checks()
-    runner: Literal["venv"] = Field("venv", description="Where shards run: a virtual environment per model.")
+    runner: Literal["venv", "docker"] = Field(
+        "venv", description="Where shards run: `venv`, a virtual environment per model; `docker`, its image."
+    )
     resources: Resources = Resources()
     retries: Retries = Retries()
     pool: Text = Field("default_pool", description="Airflow pool that the shards take slots from.")
@@ -186,6 +211,8 @@ class Job(Section):
             raise ValueError("source.cursor: finds changed rows; with source.changes: none remove it")
         if self.notify.on_stale and not self.notify.max_age:
             raise ValueError("notify.on_stale: needs notify.max_age")
+        if self.notify.on_quarantine and self.notify.max_quarantine_rate is None:
+            raise ValueError("notify.on_quarantine: needs notify.max_quarantine_rate")
         return self
 
     @property

@@ -53,7 +53,7 @@ def take(connection: Connection, job: Job, caller: Caller) -> Decision:
     own = queries.run(
         connection, SQL["own_run"], job=job.name, orchestrator=caller.orchestrator, external_id=caller.external_id
     ).first()
-    if own and own.state in ("published", "held"):
+    if own and (own.state == "published" or (own.state == "held" and not own.approved)):
         message = f"run {own.run_id} is {own.state} already: nothing to do" + (
             f"; to go on: python -m inference release {own.run_id}" if own.state == "held" else ""
         )
@@ -61,7 +61,7 @@ def take(connection: Connection, job: Job, caller: Caller) -> Decision:
     own_id = own.run_id if own else None
     other = queries.run(connection, SQL["open_run"], job=job.name).first()
     if other is None or other.run_id == own_id:
-        return Decision(False, own_run_id=own_id)
+        return Decision(False, own_run_id=own_id, approved_rows=own.planned if own and own.approved else 0)
     if other.state == "held" and not other.approved and other.silent < seconds(job.hold_timeout):
         return Decision(
             True,

@@ -19,12 +19,21 @@ SQL = queries.load("model")
 
 
 @dataclass(frozen=True)
+class Image:
+    """A container image: a name that the engine finds it by, and the id that it must have."""
+
+    name: str
+    id: str
+
+
+@dataclass(frozen=True)
 class Model:
-    """A row of `prediction.model`."""
+    """A row of `prediction.model`; `image`: of the run that it was planned for, if its runner needs one."""
 
     model_id: int
     version: Version
     artifact: Artifact
+    image: Image | None = None
 
     def __str__(self) -> str:
         return str(self.version)
@@ -59,7 +68,8 @@ def by_run(connection: Connection, run_id: int) -> Model:
     """The model that a run was planned with."""
     row = queries.run(connection, SQL["by_run"], run_id=run_id).mappings().one()
     version = Version(row["name"], row["version"], row["artifact"], row["mlflow_run_id"])
-    return Model(row["model_id"], version, _artifact(dict(row)))
+    image = Image(row["image"], row["image_id"]) if row["image"] else None
+    return Model(row["model_id"], version, _artifact(dict(row)), image)
 
 
 def _find(connection: Connection, version: Version) -> Model | None:

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from functools import partial
 
 from inference import check as checking
-from inference import migrate, model, venv
+from inference import migrate, model, runner
 from inference import plan as planning
 from inference import publish as publishing
 from inference import report as reporting
@@ -32,7 +32,9 @@ def plan(databases: Databases, job: Job, request: Request, caller: Caller) -> Pl
     migrate.require(databases)
     reference = request.model or job.model.alias
     found = model.resolve(databases, Registry(), job.model.name, reference, job.model.allow_pickle)
-    return planning.plan(databases, job, request, found, caller)
+    planned = planning.plan(databases, job, request, runner.ready(Registry(), job, found), caller)
+    runner.clean(databases, job)
+    return planned
 
 
 def predict(databases: Databases, run_id: int, generation: int, shard: int) -> None:
@@ -43,7 +45,7 @@ def predict(databases: Databases, run_id: int, generation: int, shard: int) -> N
     if found.state in checking.OVER:
         log.info("run %d is %s already: nothing to do; %s", run_id, found.state, found.message)
     else:
-        venv.RUNNERS[found.job.runner](databases, Registry(), found.job, planned, run_id, generation, shard)
+        runner.RUNNERS[found.job.runner](databases, Registry(), found.job, planned, run_id, generation, shard)
 
 
 def check(databases: Databases, run_id: int) -> Checked:
@@ -72,7 +74,8 @@ def run(
     if planned.state != "planned":
         return planned
     with checking.recorded(databases, planned.run_id, InferenceError):
-        with watch(planned), ThreadPoolExecutor(job.max_parallel_shards) as threads:
+        stopped = runner.stopped(databases, job, planned.run_id)
+        with watch(planned), ThreadPoolExecutor(job.max_parallel_shards) as threads, stopped:
             list(threads.map(partial(predict, databases, planned.run_id, planned.generation), planned.shards))
         checked = check(databases, planned.run_id)
         say(f"run {planned.run_id}: {checked.state}: {checked.message}")

@@ -96,6 +96,8 @@ def _add_run(
         "definition": json.dumps({**job.model_dump(mode="json", by_alias=True), "source": section(job)}),
         "request": request.model_dump_json(),
         "source_time": now,
+        "image": model.image and model.image.name,
+        "image_id": model.image and model.image.id,
     }
     if run_id is None:
         added = queries.run(
@@ -162,7 +164,7 @@ def _conclude(
     search: Search, run_id: int, generation: int, counts: Any, found: Any, approved_rows: int, gone: Gone
 ) -> Planned:
     """Cut the shards, or say why there are none. `counts`: what was planned; `found`: what is pending."""
-    allowed = max(search.job.max_planned_rows, approved_rows)
+    allowed = search.job.max_planned_rows + approved_rows  # rows that came since the release have their own allowance
     if not counts.rows and not gone.rows:
         table.drop_work(search.here, run_id, generation)
         return Planned(run_id, generation, "empty", "; ".join(filter(None, ["nothing is pending", gone.message])))

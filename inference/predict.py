@@ -37,12 +37,13 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Scored:
-    """A chunk's outcomes, and how often the model was called for them."""
+    """A chunk's outcomes, how often the model was called for them, and the rows of a call that it can take."""
 
     after: int
     upto: int
     outcomes: list[Outcome]
     calls: int
+    batch_rows: int
 
 
 class Scorer:
@@ -50,8 +51,8 @@ class Scorer:
 
     def __init__(self, model: Predictor, signature: Signature, inputs: Sequence[str], batch_rows: int) -> None:
         self._model = model
-        self._inputs = {item.name: item for item in signature.inputs}
-        self._names = list(inputs)
+        declared = {item.name: item for item in signature.inputs}
+        self._inputs = [declared[name] for name in inputs]
         self._outputs = [item.name for item in signature.outputs]
         self._encoders = [encoder(item.type) for item in signature.outputs]
         self._batch_rows = batch_rows
@@ -76,7 +77,7 @@ class Scorer:
             for outcome in self._batch(batch):
                 outcomes[outcome.ordinal] = outcome
         ordered = [outcomes[row.ordinal] for row in chunk.rows]
-        return Scored(chunk.after, chunk.upto, ordered, self._calls)
+        return Scored(chunk.after, chunk.upto, ordered, self._calls, self._batch_rows)
 
     def _batch(self, batch: Sequence[Row]) -> list[Outcome]:
         found: list[Outcome] = []
@@ -89,15 +90,9 @@ class Scorer:
 
     def _call(self, rows: Sequence[Row]) -> list[list[Any]]:
         """One call of the model: its outputs, by column."""
-        frame = pd.DataFrame(
-            {
-                name: _series([_inputs(row)[number] for row in rows], self._inputs[name])
-                for number, name in enumerate(self._names)
-            }
-        )
         self._calls += 1
         try:
-            return _columns(self._model.predict(frame), self._outputs, len(rows))
+            return call(self._model, [_inputs(row) for row in rows], self._inputs, self._outputs)
         except Exception as error:
             if len(rows) > 1 and _out_of_memory(error):
                 self._batch_rows = max(1, min(self._batch_rows, len(rows)) // 2)
@@ -109,6 +104,16 @@ class Scorer:
         except BadOutput as error:
             return _quarantined(row, error)
         return Outcome(row.ordinal, "predicted", row.input_hash, outputs=outputs)
+
+
+def call(
+    model: Predictor, rows: Sequence[Sequence[Any]], inputs: Sequence[Input], outputs: Sequence[str]
+) -> list[list[Any]]:
+    """One call of the model: its outputs, by column. `rows`: values in the order of `inputs`."""
+    frame = pd.DataFrame(
+        {item.name: _series([row[number] for row in rows], item) for number, item in enumerate(inputs)}
+    )
+    return _columns(model.predict(frame), outputs, len(rows))
 
 
 def _inputs(row: Row) -> tuple[Any, ...]:
@@ -163,7 +168,7 @@ def _values(array: Any) -> list[Any]:
     return found
 
 
-def _columns(result: Any, names: list[str], rows: int) -> list[list[Any]]:
+def _columns(result: Any, names: Sequence[str], rows: int) -> list[list[Any]]:
     """The model's answer as columns in the order of `names`, each of `rows` values."""
     if isinstance(result, dict):
         result = pd.DataFrame(result)
@@ -173,13 +178,13 @@ def _columns(result: Any, names: list[str], rows: int) -> list[list[Any]]:
         elif set(names) <= set(result.columns):
             columns = [result[name].tolist() for name in names]
         else:
-            raise BadOutput(f"the model returned columns {list(result.columns)}, its signature says {names}")
+            raise BadOutput(f"the model returned columns {list(result.columns)}, its signature says {list(names)}")
     elif len(names) == 1:
         columns = [_values(result) if isinstance(result, (pd.Series, np.ndarray)) else list(result)]
     elif isinstance(result, np.ndarray) and result.ndim == 2 and result.shape[1] == len(names):
         columns = [_values(result[:, number]) for number in range(len(names))]
     else:
-        raise BadOutput(f"the model returned {type(result).__name__}, its signature says columns {names}")
+        raise BadOutput(f"the model returned {type(result).__name__}, its signature says columns {list(names)}")
     wrong = {len(column) for column in columns} - {rows}
     if wrong:
         raise BadOutput(f"the model returned {wrong.pop()} rows for {rows}; it must return one for each")

@@ -105,6 +105,18 @@ class Registry:
         found = self.call("GET", "model-versions/get-download-uri", name=version.name, version=version.version)
         return str(found["artifact_uri"])
 
+    def tags(self, version: Version) -> dict[str, str]:
+        """The tags of a version."""
+        found = self.call("GET", "model-versions/get", name=version.name, version=version.version)
+        return {tag["key"]: tag["value"] for tag in found["model_version"].get("tags", [])}
+
+    def tag(self, version: Version, tags: Mapping[str, str]) -> None:
+        """Set tags of a version."""
+        for key, value in tags.items():
+            self.call(
+                "POST", "model-versions/set-tag", name=version.name, version=version.version, key=key, value=value
+            )
+
     def experiment(self, name: str) -> str:
         """The id of an experiment, made if need be."""
         try:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import logging
-import signal
 import socket
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from types import FrameType
 from typing import Optional
 
 from inference import memory, work
@@ -19,6 +17,7 @@ from inference.errors import Interrupted
 from inference.predict import Predictor, Scored, Scorer
 from inference.progress import Progress
 from inference.read import Chunk, Reader
+from inference.stopping import stopping
 from inference.work import Work
 from inference.write import Writer
 
@@ -30,8 +29,19 @@ HEARTBEAT = 10.0  # seconds
 
 
 def run(databases: Databases, run_id: int, generation: int, number: int, load: Callable[[Work], Predictor]) -> None:
-    """Score one shard. Raises Interrupted after SIGTERM, once the chunk at hand is committed."""
-    stopping = _on_signal()
+    """Score one shard. Raises Interrupted after SIGTERM, once the chunk at hand is committed (or see `stopping`)."""
+    with stopping() as stop:
+        _run(databases, run_id, generation, number, load, stop)
+
+
+def _run(
+    databases: Databases,
+    run_id: int,
+    generation: int,
+    number: int,
+    load: Callable[[Work], Predictor],
+    stop: threading.Event,
+) -> None:
     with databases.begin(PREDICTIONS) as connection:
         task = work.begin(connection, run_id, generation, number, socket.gethostname())
     shard = task.shard
@@ -42,22 +52,10 @@ def run(databases: Databases, run_id: int, generation: int, number: int, load: C
         log.info("%s: attempt %d goes on after ordinal %d of %d", shard, shard.attempt, shard.cursor, shard.last)
     model = load(task)
     names = task.source["inputs"]
-    _pipe(databases, task, Scorer(model, task.signature, names, task.sizes["batch_rows"]), stopping)
+    _pipe(databases, task, Scorer(model, task.signature, names, task.sizes["batch_rows"]), stop)
 
 
-def _on_signal() -> threading.Event:
-    stopping = threading.Event()
-
-    def stop(_number: int, _frame: Optional[FrameType]) -> None:
-        stopping.set()
-
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, stop)
-        signal.signal(signal.SIGINT, stop)
-    return stopping
-
-
-def _pipe(databases: Databases, task: Work, scorer: Scorer, stopping: threading.Event) -> None:
+def _pipe(databases: Databases, task: Work, scorer: Scorer, stop: threading.Event) -> None:
     held = memory.reset_peak()
     before: Channel[Chunk] = Channel(QUEUED)
     after: Channel[Scored] = Channel(QUEUED)
@@ -66,7 +64,7 @@ def _pipe(databases: Databases, task: Work, scorer: Scorer, stopping: threading.
         threads.submit(_read, Reader(databases, task), before)
         writing = threads.submit(_write, Writer(databases, task), before, after, progress, held)
         try:
-            complete = _score(scorer, before, after, stopping)
+            complete = _score(scorer, before, after, stop)
         except Closed:  # the writer failed and says why
             complete = True
         except BaseException as error:
@@ -83,14 +81,14 @@ def _pipe(databases: Databases, task: Work, scorer: Scorer, stopping: threading.
         )
 
 
-def _score(scorer: Scorer, before: Channel[Chunk], after: Channel[Scored], stopping: threading.Event) -> bool:
+def _score(scorer: Scorer, before: Channel[Chunk], after: Channel[Scored], stop: threading.Event) -> bool:
     """Score chunk after chunk; False if a signal ended it before the last."""
     while True:
         try:
             chunk = before.get()
         except Closed:
             return True
-        if stopping.is_set():
+        if stop.is_set():
             return False
         after.put(scorer.score(chunk))
 

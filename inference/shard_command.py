@@ -39,12 +39,16 @@ def main(arguments: Optional[list[str]] = None) -> int:
 
 def load(work: Work) -> Predictor:
     """Load the model that was planned, after checking that its files are still the same."""
-    path = model_folder(work.digest)
-    if not path.exists() or digest.digest(path) != work.digest:
+    return load_files(work.digest, work.allow_pickle)
+
+
+def load_files(wanted: str, allow_pickle: bool) -> Predictor:
+    path = model_folder(wanted)
+    if not path.exists() or digest.digest(path) != wanted:
         raise ModelError(
-            f"the files of model {work.digest[:12]} are not as planned in {path}; clear the task, or plan again"
+            f"the files of model {wanted[:12]} are not as planned in {path}; clear the task, or plan again"
         )
-    if not work.allow_pickle:
+    if not allow_pickle:
         os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
     import mlflow.pyfunc
 

@@ -23,6 +23,14 @@ def runs(databases: Databases, job: str | None, limit: int) -> list[dict[str, An
         return [dict(row) for row in queries.run(connection, SQL["runs"], job=job, limit=limit).mappings()]
 
 
+def run_of(databases: Databases, job: str, orchestrator: str, external_id: str) -> dict[str, Any] | None:
+    """The run that an orchestrator started under its own id, with all counts; None if it planned nothing."""
+    values = {"job": job, "orchestrator": orchestrator, "external_id": external_id}
+    with databases.begin(PREDICTIONS) as connection:
+        row = queries.run(connection, SQL["run_of"], **values).mappings().first()
+    return dict(row) if row else None
+
+
 def known(databases: Databases) -> list[str]:
     """Names of the jobs that have tables, whether or not they still have a job file."""
     with databases.begin(PREDICTIONS) as connection:

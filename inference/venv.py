@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import subprocess
-import threading
 from pathlib import Path
 
 from inference import artifact, environment, state
 from inference.database import PREDICTIONS, Databases
-from inference.errors import BY_EXIT_CODE, RetryableError
 from inference.job import Job
 from inference.model import Model
+from inference.process import arguments, follow, judge, on_sigterm, settings
 from inference.registry import Registry
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -21,7 +19,6 @@ log = logging.getLogger(__name__)
 
 # What a shard gets of this process's environment; the rest is none of its business.
 _PASSED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "PGSSLROOTCERT")
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
 def prepare(registry: Registry, model: Model) -> Path:
@@ -41,8 +38,7 @@ def run(
 ) -> None:
     """Run one shard to its end. Raises what its exit code says, with the last line of its log."""
     python = prepare(registry, model)
-    command = [str(python), "-m", "inference", "shard"]
-    command += ["--run", str(run_id), "--generation", str(generation), "--shard", str(shard)]
+    command = [str(python), "-m", "inference", *arguments(run_id, generation, shard)]
     names = {PREDICTIONS, job.source.connection}
     process = subprocess.Popen(
         command,
@@ -54,65 +50,32 @@ def run(
         text=True,
         errors="replace",
     )
-    restore = _pass_on_signals(process)
-    try:
-        last = _follow(process)
-    finally:
-        restore()
-        if process.poll() is None:
-            process.terminate()
-            process.wait()
-    _judge(process.returncode, f"run {run_id} shard {shard}", last)
+    with on_sigterm(process.terminate):
+        try:
+            last = _follow(process)
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                process.wait()
+    judge(process.returncode, f"run {run_id} shard {shard}", last)
 
 
 def _environment(job: Job) -> dict[str, str]:
     passed = {name: os.environ[name] for name in _PASSED if name in os.environ}
     passed |= {name: value for name, value in os.environ.items() if name.startswith("OPENBLAS_")}
-    passed |= {name: str(job.resources.threads) for name in _THREADS}
     return {
         **passed,
+        **settings(job),
         "PYTHONPATH": str(ROOT),
         "PYTHONUNBUFFERED": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
         "INFERENCE_STATE": str(state.folder()),
-        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": str(job.model.allow_pickle).lower(),
-        "MLFLOW_DISABLE_SCHEMA_DETAILS": "true",
-        "MLFLOW_DISABLE_TELEMETRY": "true",
     }
 
 
-def _pass_on_signals(process: subprocess.Popen[str]):  # type: ignore[no-untyped-def]
-    """SIGTERM to this process goes to the shard, which finishes its chunk; returns a function that restores."""
-    if threading.current_thread() is not threading.main_thread():
-        return lambda: None
-    before = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
-    return lambda: signal.signal(signal.SIGTERM, before)
-
-
 def _follow(process: subprocess.Popen[str]) -> str:
-    """Pass the shard's output to the log line by line; returns its last error, or its last line."""
-    last = error = ""
     assert process.stdout is not None
     with process.stdout:
-        for line in process.stdout:
-            last = line.rstrip() or last
-            if last.startswith("error: "):
-                error = last.removeprefix("error: ")
-            log.info("%s", line.rstrip())
+        last = follow(process.stdout)
     process.wait()
-    return error or last
-
-
-def _judge(code: int, what: str, last: str) -> None:
-    if code == 0:
-        return
-    if code in BY_EXIT_CODE:
-        raise BY_EXIT_CODE[code](last)
-    if code == -signal.SIGKILL:
-        raise RetryableError(f"{what}: its process was killed (SIGKILL): by somebody, or for want of memory. {last}")
-    if code < 0:
-        raise RetryableError(f"{what}: its process died by {signal.Signals(-code).name}. {last}")
-    raise RetryableError(f"{what}: its process ended with exit code {code}. {last}")
-
-
-RUNNERS = {"venv": run}
+    return last

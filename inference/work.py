@@ -58,16 +58,17 @@ def begin(connection: Connection, run_id: int, generation: int, number: int, hos
             f"run {run_id} is {run['state']} in generation {run['generation']}: generation {generation} of it "
             "has nothing to do any more, or another run of the job has begun"
         )
-    row = queries.run(connection, SQL["begin"], host=host, **values).mappings().first()
+    definition = run["definition"]
+    sizes = definition["sizes"]
+    row = queries.run(connection, SQL["begin"], host=host, batch_rows=sizes["batch_rows"], **values).mappings().first()
     if row is None:
         raise PermanentError(f"run {run_id}, generation {generation} has no shard {number}")
     shard = Shard(run_id, generation, number, row["attempt"], row["first_ordinal"], row["last_ordinal"], row["cursor"])
-    definition = run["definition"]
     return Work(
         shard=shard,
         job=run["job"],
         source=definition["source"],
-        sizes=definition["sizes"],
+        sizes={**sizes, "batch_rows": row["batch_rows"]},
         digest=run["digest"],
         allow_pickle=definition["model"]["allow_pickle"],
         signature=Signature.from_json(run["inputs"], run["outputs"]),

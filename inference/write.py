@@ -34,7 +34,7 @@ class Writer:
         """
         values = {
             **identity(self._shard), "from": self._cursor, "to": scored.upto,
-            "calls": scored.calls, "seconds": seconds, "held": held, "peak": peak,
+            "calls": scored.calls, "batch": scored.batch_rows, "seconds": seconds, "held": held, "peak": peak,
         }  # fmt: skip
 
         def write(connection: Connection) -> None:

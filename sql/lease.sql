@@ -7,7 +7,7 @@ INSERT INTO prediction.job (name) VALUES (%(job)s) ON CONFLICT DO NOTHING;
 SELECT name FROM prediction.job WHERE name = %(job)s FOR UPDATE;
 
 -- name: own_run
-SELECT run_id, state, generation FROM prediction.run
+SELECT run_id, state, generation, planned, approved FROM prediction.run
 WHERE job = %(job)s AND orchestrator = %(orchestrator)s AND external_id = %(external_id)s;
 
 -- name: open_run

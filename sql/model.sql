@@ -6,7 +6,7 @@ FROM prediction.model WHERE name = %(name)s AND version = %(version)s AND artifa
 
 -- name: by_run
 SELECT m.model_id, m.name, m.version, m.artifact, m.mlflow_run_id, m.digest, m.python_version, m.requirements,
-       m.inputs, m.outputs, m.pickled
+       m.inputs, m.outputs, m.pickled, r.image, r.image_id
 FROM prediction.run r JOIN prediction.model m USING (model_id) WHERE r.run_id = %(run_id)s;
 
 -- name: add

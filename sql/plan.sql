@@ -30,15 +30,17 @@ SELECT count(*) AS rows, min(changed_at) AS oldest FROM ({pending}) c;
 -- An ordinal stands for an input; rows with equal inputs share it, and one of them is not a duplicate.
 -- Contiguous slices of the ordered work list with equal shares of the cost.
 -- name: add_run
-INSERT INTO prediction.run (job, orchestrator, external_id, state, model_id, definition, request, source_time)
+INSERT INTO prediction.run
+    (job, orchestrator, external_id, state, model_id, definition, request, source_time, image, image_id)
 VALUES (%(job)s, %(orchestrator)s, %(external_id)s, 'empty', %(model_id)s, %(definition)s, %(request)s,
-        %(source_time)s)
+        %(source_time)s, %(image)s, %(image_id)s)
 RETURNING run_id, generation;
 
 -- name: restart_run
 UPDATE prediction.run
 SET state = 'empty', message = '', generation = generation + 1, model_id = %(model_id)s,
     definition = %(definition)s, request = %(request)s, source_time = %(source_time)s, complete = false,
+    image = %(image)s, image_id = %(image_id)s,
     predicted = 0, reused = 0, quarantined = 0, vanished = 0, deferred = 0, changed_at_read = 0, deleted = 0,
     timings = '{{}}', report = NULL, created_at = now(), finished_at = NULL, approved = false
 WHERE run_id = %(run_id)s

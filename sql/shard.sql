@@ -14,9 +14,10 @@ WHERE s.run_id = %(run_id)s AND s.generation = %(generation)s AND s.shard = %(sh
 
 -- name: begin
 UPDATE prediction.shard
-SET attempt = attempt + 1, backends = '[]', host = %(host)s, heartbeat = clock_timestamp()
+SET attempt = attempt + 1, backends = '[]', host = %(host)s, heartbeat = clock_timestamp(),
+    batch_rows = coalesce(batch_rows, %(batch_rows)s)
 WHERE run_id = %(run_id)s AND generation = %(generation)s AND shard = %(shard)s
-RETURNING attempt, first_ordinal, last_ordinal, cursor;
+RETURNING attempt, first_ordinal, last_ordinal, cursor, batch_rows;
 
 -- A run that failed goes on when one of its shards is started again, unless another run has begun since.
 -- name: predicting
@@ -47,7 +48,7 @@ COPY {result} (ordinal, outcome, input_hash, error, message, {outputs}) FROM STD
 -- name: advance
 UPDATE prediction.shard s
 SET cursor = %(to)s, heartbeat = clock_timestamp(), calls = s.calls + %(calls)s, seconds = s.seconds + %(seconds)s,
-    held_memory = %(held)s, peak_memory = greatest(s.peak_memory, %(peak)s)
+    held_memory = %(held)s, peak_memory = greatest(s.peak_memory, %(peak)s), batch_rows = %(batch)s
 WHERE s.run_id = %(run_id)s AND s.generation = %(generation)s AND s.shard = %(shard)s
   AND s.attempt = %(attempt)s AND s.cursor = %(from)s
   AND EXISTS (SELECT FROM prediction.run r

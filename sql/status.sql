@@ -8,6 +8,11 @@ WHERE job = %(job)s OR %(job)s IS NULL ORDER BY job;
 SELECT run_id, job, state, model_version, planned, predicted, reused, quarantined, created_at, message
 FROM prediction.run_summary WHERE job = %(job)s OR %(job)s IS NULL ORDER BY run_id DESC LIMIT %(limit)s;
 
+-- name: run_of
+SELECT run_id, state, message, pending, planned, predicted, reused, quarantined, vanished, deferred, deleted
+FROM prediction.run
+WHERE job = %(job)s AND orchestrator = %(orchestrator)s AND external_id = %(external_id)s;
+
 -- name: known
 SELECT name FROM prediction.job ORDER BY name;
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 from airflow.sdk import Connection, get_current_context
@@ -10,10 +11,10 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from batch_prediction import notices
 from inference import check as checking
-from inference import pipeline, request
+from inference import pipeline, request, status
 from inference.database import PREDICTIONS, Databases
-from inference.errors import TakenOver
-from inference.job import Job
+from inference.errors import RunHeld, TakenOver
+from inference.job import Job, Notifier
 from inference.lease import Caller
 
 log = logging.getLogger(__name__)
@@ -31,14 +32,18 @@ def plan(job: Job) -> list[dict[str, Any]]:
     context = get_current_context()
     run = context["dag_run"]
     asked = request.parse(run.conf or {})
-    planned = pipeline.plan(databases(job), job, asked, Caller(ORCHESTRATOR, run.run_id, serialises=True))
+    try:
+        planned = pipeline.plan(databases(job), job, asked, Caller(ORCHESTRATOR, run.run_id, serialises=True))
+    except RunHeld:
+        _tell(job, job.notify.on_held, "held", "", context)
+        raise
+    context["ti"].xcom_push(key="run", value=planned.run_id)
     log.info("run %d is %s: %s", planned.run_id, planned.state, planned.message)
     if notices.stale(job, planned.oldest_pending):
-        log.warning("the oldest row without a prediction is from %s: older than max_age %s",
-                    planned.oldest_pending, job.notify.max_age)  # fmt: skip
-        for notify in notices.callbacks(job.notify.on_stale):
-            notify(context)
-    context["ti"].xcom_push(key="run", value=planned.run_id)
+        message = f"the oldest row without a prediction is from {planned.oldest_pending}: older than max_age "
+        message += str(job.notify.max_age)
+        log.warning(message)
+        _tell(job, job.notify.on_stale, "stale", message, context)
     return [{"run": planned.run_id, "generation": planned.generation, "shard": number} for number in planned.shards]
 
 
@@ -51,6 +56,8 @@ def check(job: Job, run: int) -> None:
     """Judge the results; skipped where there are none."""
     checked = pipeline.check(databases(job), run)
     log.info("%s", checked.message)
+    if checked.state == "held":
+        _tell(job, job.notify.on_held, "held", "", get_current_context())
     if checked.state != "checked":
         raise AirflowSkipException(checked.message)
 
@@ -61,6 +68,8 @@ def publish(job: Job, run: int) -> None:
     log.info("%s", published.message)
     if not published.news:
         raise AirflowSkipException(published.message)
+    if job.notify.max_quarantine_rate is not None:
+        _judge_quarantine(job, job.notify.max_quarantine_rate, get_current_context())
 
 
 def report(job: Job, run: int) -> None:
@@ -69,7 +78,39 @@ def report(job: Job, run: int) -> None:
 
 
 def record_failure(job: Job, context: Any) -> None:
-    """After the last retry: the run is over, and the next one need not wait for it."""
+    """After the last retry: the run is over, and the next one need not wait for it.
+
+    Leaves the event in the context, for the notifiers that Airflow calls next.
+    """
+    message = f"task {context['ti'].task_id} failed: {context.get('exception')}"
+    context[notices.EVENT] = notices.Event.of("failure", job.name, None, message, context)
     run = context["ti"].xcom_pull(task_ids="plan", key="run")
     if run is not None and not isinstance(context.get("exception"), TakenOver):
-        checking.fail(databases(job), int(run), f"task {context['ti'].task_id} failed: {context.get('exception')}")
+        checking.fail(databases(job), int(run), message)
+    context[notices.EVENT] = notices.Event.of("failure", job.name, _row(job, context), message, context)
+
+
+def _judge_quarantine(job: Job, limit: float, context: Any) -> None:
+    row = _row(job, context) or {"quarantined": 0, "planned": 0}
+    rate = row["quarantined"] / max(row["planned"], 1)
+    if rate > limit:
+        message = (
+            f"{row['quarantined']} of {row['planned']} rows ({rate:.2%}) are in quarantine: more than "
+            f"notify.max_quarantine_rate {limit:.2%}"
+        )
+        log.warning(message)
+        _tell(job, job.notify.on_quarantine, "quarantine", message, context)
+
+
+def _tell(job: Job, notifiers: tuple[Notifier, ...], event: str, message: str, context: Any) -> None:
+    if notifiers:
+        notices.tell(notifiers, context, notices.Event.of(event, job.name, _row(job, context), message, context))
+
+
+def _row(job: Job, context: Any) -> Mapping[str, Any] | None:
+    """This DAG run's row of `prediction.run`, if there is one; what is told does not depend on it."""
+    try:
+        return status.run_of(databases(job), job.name, ORCHESTRATOR, context["dag_run"].run_id)
+    except Exception:
+        log.exception("the run's row cannot be read")
+        return None

@@ -211,12 +211,21 @@ def test_clearing_a_published_run_is_a_no_op_that_says_so(world: World) -> None:
     run, _ = world.run_dag("keyword", mode="key_range", key_to="5")
     published = last_run(world, "keyword")
     before = predictions(world.databases, "prediction.keyword")
-    world.api.clear("keyword", run)
-
-    assert world.api.wait("keyword", run, 60) == "success"
-    assert f"run {published['run_id']} is published already: nothing to do" in world.api.log("keyword", run, "plan", 2)
+    events = world.api.call("GET", "/assets/events")["total_entries"]
+    says = {
+        "predict": "is published already: nothing to do",
+        "publish": "is published already: nothing to publish",
+        "report": "is reported already",
+        "plan": "is published already: nothing to do",
+    }
+    for task, words in says.items():
+        world.api.clear("keyword", run, [task])
+        assert world.api.wait("keyword", run, 60) == "success"
+        index = 0 if task == "predict" else -1
+        assert f"run {published['run_id']} {words}" in world.api.log("keyword", run, task, 2, index)
     assert str(predictions(world.databases, "prediction.keyword")) == str(before)
     assert last_run(world, "keyword") == published
+    assert world.api.call("GET", "/assets/events")["total_entries"] == events
 
 
 def test_a_run_by_the_dag_ends_as_empty_while_the_command_line_is_at_work(world: World) -> None:

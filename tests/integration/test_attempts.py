@@ -143,6 +143,22 @@ def test_a_stopped_orphan_neither_disturbs_its_successor_nor_writes_when_it_wake
     assert_current(attempts.databases)
 
 
+def test_an_orphan_whose_session_could_not_be_ended_writes_nothing_either(attempts: Attempts) -> None:
+    """It wakes inside its COPY with a live session; the guard on attempt and cursor is all that is left."""
+    planned = attempts.pipeline.plan()
+    orphan = attempts.start(planned, delay=0, stop="copy")
+    until(lambda: stopped(orphan))
+    sql(attempts.databases, "UPDATE prediction.shard SET backends = '[]'")
+    assert attempts.start(planned, delay=0).wait(30) == 0
+    orphan.send_signal(signal.SIGCONT)
+
+    assert orphan.wait(60) == TakenOver.exit_code
+    assert "was taken over by a later one" in attempts.said(0).read_text()
+    assert result_rows(attempts.databases, planned) == list(range(1, ROWS + 1))
+    assert attempts.pipeline.finish(planned) == "published"
+    assert_current(attempts.databases)
+
+
 def test_an_orphan_that_wakes_while_its_successor_works_writes_nothing(attempts: Attempts) -> None:
     planned = attempts.pipeline.plan()
     orphan = attempts.start(planned)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from inference.database import Databases
+from inference.errors import SourceError
 from inference.plan import Planned
 from tests.stub import (
     Pipeline,
@@ -199,9 +202,6 @@ def test_a_mix_of_everything_adds_up(databases: Databases) -> None:
 
 
 def test_a_source_that_gives_a_key_twice_after_plan_fails_the_shard(databases: Databases) -> None:
-    import pytest
-
-    from inference.errors import SourceError
 
     create_messages(databases, ["one", "two"])
     sql(databases, "CREATE VIEW doubled AS SELECT * FROM message")

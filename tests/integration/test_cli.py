@@ -78,7 +78,7 @@ COMMANDS = commands(typer.main.get_command(cli.app))
 
 
 @pytest.mark.parametrize("words", sorted(COMMANDS))
-def test_a_command_has_help_with_an_example_of_itself_and_is_in_the_readme(run: CommandLine, words: str) -> None:
+def test_a_command_has_help_with_an_example_of_itself(run: CommandLine, words: str) -> None:
     ended = run(*words.split(), "--help")
 
     assert (ended.code, ended.err) == (0, "")
@@ -86,11 +86,12 @@ def test_a_command_has_help_with_an_example_of_itself_and_is_in_the_readme(run: 
     assert len((command.help or "").split()) >= 4
     assert (command.epilog or "").startswith(f"Example: python -m inference {words}")
     assert f"Example: python -m inference {words}" in " ".join(ended.out.split())
+
+
+def test_the_readme_lists_the_commands() -> None:
     listed = re.search(r"`python -m inference --help` lists (.+?)\.\n", (ROOT / "README.md").read_text(), re.DOTALL)
     assert listed is not None
-    readme = [name for item in re.findall(r"`([^`]+)`", listed[1]) for name in expanded(item)]
-    assert words in readme
-    assert sorted(readme) == sorted(COMMANDS)
+    assert sorted(name for item in re.findall(r"`([^`]+)`", listed[1]) for name in expanded(item)) == sorted(COMMANDS)
 
 
 def expanded(item: str) -> list[str]:
@@ -255,7 +256,7 @@ def test_jobs_lists_a_removed_job_and_drop_takes_all_that_it_left(
     create_messages(databases, ["a", "bad", "c"])
     stub = Pipeline(databases, job(history="append"), Digest(lambda text: text == "bad"))
     stub.run()
-    stub.plan(mode="rescore")  # open, with its work tables
+    stub.plan(mode="key_range", key_from="1")  # open, with its work tables
 
     other = Pipeline(databases, job(name="other"))
     other.run()
@@ -273,7 +274,7 @@ def test_jobs_lists_a_removed_job_and_drop_takes_all_that_it_left(
                                "ORDER BY relname")  # fmt: skip
     assert relations == [("other",), ("other__blue",), ("other__current",)]
     for table in ("run", "quarantine"):
-        assert sql(databases, f"SELECT count(*) FROM prediction.{table} WHERE job = 'intent'") == [(0,)]
+        assert sql(databases, f"SELECT FROM prediction.{table} WHERE job = 'intent'") == []
     assert sql(databases, "SELECT name FROM prediction.job") == [("other",)]
     assert len(predictions(databases, "prediction.other")) == 3
     again = connected("jobs", "--drop", "intent", "--folder", str(folder))
@@ -317,7 +318,9 @@ def test_status_shows_jobs_and_runs(connected: CommandLine, databases: Databases
              "last_message": "nothing is pending"}  # fmt: skip
     assert {name: row[name] for name in known} == known
     assert 0 <= row["age"] < 60
-    runs = [(run["run_id"], run["state"], run["planned"], run["predicted"], run["quarantined"]) for run in found["runs"]]
+    runs = [
+        (run["run_id"], run["state"], run["planned"], run["predicted"], run["quarantined"]) for run in found["runs"]
+    ]
     assert runs == [(second.run_id, "empty", 0, 0, 0), (first.run_id, "published", 3, 2, 1)]
     assert json.loads(connected("status", "--limit", "1", "--json").out)["runs"] == found["runs"][:1]
     assert json.loads(connected("status", "nobody", "--json").out) == {"jobs": [], "runs": []}

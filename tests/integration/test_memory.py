@@ -29,7 +29,7 @@ TEXTS = Signature((Input("text", "string", "object", True),), (Output("score", "
 
 
 def grown(databases: Databases, kind: Signature, meanwhile: Callable[[], None] = lambda: None, **changes: Any) -> int:
-    """Plan, `meanwhile`, score the only shard in a process, publish; bytes at the peak less those with the model loaded."""
+    """Plan, `meanwhile`, score the only shard, publish; bytes at the peak less those with the model loaded."""
     names = [item.name for item in kind.inputs]
     settings = {"source__inputs": names, "sizes__shard_rows": 10_000_000, "cost": "1", **changes}
     pipeline = Pipeline(databases, job(**settings), signature=kind)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +24,7 @@ from tests.stub import (
     job,
     predictions,
     printing,
+    register,
     run_row,
     sql,
 )
@@ -121,7 +123,7 @@ def test_the_next_run_replays_a_row_that_has_a_prediction_by_another_version(dat
     pipeline = Pipeline(databases)
     pipeline.run()
     second = Pipeline(databases, predictor=Digest(lambda text: text == "bad"))
-    second.model = register_second(databases)
+    second.model = register(databases, "2")
     assert counts(databases, second.run(mode="rescore", external_id="b").run_id) == {
         "planned": 2,
         "predicted": 1,
@@ -135,12 +137,6 @@ def test_the_next_run_replays_a_row_that_has_a_prediction_by_another_version(dat
     assert counts(databases, planned.run_id) == {"planned": 1, "predicted": 1}
     assert [row[3] for row in entries(databases)] == ["resolved"]
     assert second.run(external_id="d").planned == 0
-
-
-def register_second(databases: Databases) -> Any:
-    from tests.stub import register
-
-    return register(databases, "2")
 
 
 def test_a_row_that_is_edited_leaves_quarantine_by_itself(databases: Databases) -> None:
@@ -215,8 +211,6 @@ def test_an_output_that_only_postgres_can_refuse_is_quarantined_alone(databases:
         def predict(self, data: pd.DataFrame) -> list[Any]:
             # A number that is JSON, and that numeric does not hold.
             return [10**140_000 if text == "message 77" else {"text": text} for text in data["text"]]
-
-    import sys
 
     before = sys.get_int_max_str_digits()
     sys.set_int_max_str_digits(0)

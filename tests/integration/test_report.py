@@ -52,7 +52,7 @@ def test_a_published_run_is_reported_with_its_parameters_and_counts(
     parameters, metrics, tags, status = logged(registry, mlflow_run)
     assert parameters == {
         "run_id": str(planned.run_id), "mode": "pending", "model": "intent", "version": "1", "digest": "digest-1",
-        "sweep": "True", "shards": "2", "orchestrator": "airflow", "external_id": "run-1",
+        "sweep": "True", "shards": "2", "orchestrator": "airflow", "external_id": row["external_id"],
     }  # fmt: skip
     timings = row["timings"]
     assert set(timings) == {"plan", "predict", "check", "publish"}

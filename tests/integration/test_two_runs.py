@@ -50,7 +50,13 @@ def test_the_second_of_two_runs_ends_as_empty_and_says_which_is_at_work(pipeline
     assert_current(pipeline.databases)
 
 
-def test_two_plans_at_the_same_moment(pipeline: Pipeline) -> None:
+@pytest.mark.parametrize("isolation", ["read committed", "serializable"])
+def test_two_plans_at_the_same_moment(pipeline: Pipeline, isolation: str) -> None:
+    """Whatever isolation the database's own setting asks for: the second must see what the first wrote."""
+    place = pipeline.databases.url("predictions").database
+    sql(pipeline.databases, f"ALTER DATABASE {place} SET default_transaction_isolation = '{isolation}'")
+    pipeline.run(external_id="first")
+    sql(pipeline.databases, "UPDATE message SET text = text || ' edited'")
     barrier = threading.Barrier(2)
 
     def plan(name: str) -> Any:
@@ -304,18 +310,21 @@ class TestHeld:
         assert_current(pipeline.databases)
 
 
-def test_too_many_rows_hold_the_run_and_release_lets_the_next_one_do_it(pipeline: Pipeline) -> None:
+@pytest.mark.parametrize("name", ["a", "c"], ids=["cleared", "triggered again"])
+def test_too_many_rows_hold_the_run_and_release_lets_the_next_one_do_it(pipeline: Pipeline, name: str) -> None:
     databases = pipeline.databases
     pipeline.job = job(max_planned_rows=100)
     with pytest.raises(RunHeld, match="250 rows are pending, above max_planned_rows 100") as caught:
         pipeline.plan("a")
     held = sql(databases, "SELECT run_id FROM prediction.run")[0][0]
+    assert pipeline.plan("a").state == "held"  # a retry of the task changes nothing
     assert f"python -m inference release {held}" in str(caught.value)
     assert sql(databases, "SELECT relname FROM pg_class WHERE relname ~ '^(work|result)_'") == []
     assert pipeline.plan("b").state == "empty"
 
     assert "may plan 250 rows" in publish.release(databases, held)
+    sql(databases, "INSERT INTO message (text) VALUES ('came since')")  # must not hold the run anew
 
-    done = pipeline.run(external_id="c")
-    assert counts(databases, done.run_id) == {"planned": 250, "predicted": 250}
+    done = pipeline.run(external_id=name)
+    assert counts(databases, done.run_id) == {"planned": 251, "predicted": 251}
     assert_current(databases)

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from inference import shard
 from inference.database import Databases
 from inference.errors import ModelError
 from inference.signature import Input, Output, Signature
@@ -87,8 +88,6 @@ def test_a_run_that_was_planned_before_the_alias_moved_finishes_on_its_version(d
         handed.append(work.digest)
         return Digest()
 
-    from inference import shard
-
     shard.run(databases, planned.run_id, 1, 1, load)
     move_alias(pipeline)
     for number in planned.shards[1:]:
@@ -97,6 +96,18 @@ def test_a_run_that_was_planned_before_the_alias_moved_finishes_on_its_version(d
 
     assert handed == ["digest-1"] * 5
     assert versions(databases) == {"1": 50}
+
+
+def test_what_one_version_could_not_score_is_tried_by_the_next(databases: Databases) -> None:
+    create_messages(databases, ["good", "bad"])
+    pipeline = Pipeline(databases, predictor=Digest(lambda text: text == "bad"))
+    pipeline.run()
+    assert pipeline.run().planned == 0
+    move_alias(pipeline)
+
+    assert counts(databases, pipeline.run().run_id) == {"planned": 1, "predicted": 1}
+    assert versions(databases) == {"1": 1, "2": 1}
+    assert sql(databases, "SELECT state FROM prediction.quarantine") == [("resolved",)]
 
 
 def test_going_back_to_an_earlier_version_rescores_what_the_other_made(pipeline: Pipeline) -> None:

@@ -156,8 +156,8 @@ def test_a_shim_that_does_not_run_is_passed_over(tmp_path: Path, monkeypatch: py
 def test_mlflow_is_not_installed_over_by_its_skinny_one(tmp_path: Path) -> None:
     file = tmp_path / "runtime.txt"
     file.write_text("mlflow-skinny>=2\npandas\n")
-    assert environment._runtime(file, ["mlflow==2.9.0"]) == ["pandas"]
-    assert environment._runtime(file, ["torch==2.0"]) == ["mlflow-skinny>=2", "pandas"]
+    assert environment.runtime(file, ["mlflow==2.9.0"]) == ["pandas"]
+    assert environment.runtime(file, ["torch==2.0"]) == ["mlflow-skinny>=2", "pandas"]
 
 
 def test_the_runtime_pins_nothing() -> None:

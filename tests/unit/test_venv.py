@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from inference import venv
+from inference import process, venv
 from inference.artifact import Artifact
 from inference.database import Databases
 from inference.errors import BadInput, InferenceError, PermanentError, RetryableError, TakenOver
@@ -114,7 +114,7 @@ def test_the_child_gets_its_connections_and_nothing_else_of_this_process(
     }
     assert {name: environment[name] for name in own} == own
     assert "planted" not in json.dumps(environment)
-    allowed = {*own, *venv._PASSED, *venv._THREADS, "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE",
+    allowed = {*own, *venv._PASSED, *process._THREADS, "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE",
                "MLFLOW_DISABLE_SCHEMA_DETAILS", "MLFLOW_DISABLE_TELEMETRY", "LC_CTYPE"}  # fmt: skip
     assert {name for name in environment if not name.startswith("OPENBLAS_")} <= allowed
 

@@ -1,0 +1,68 @@
+"""A shard's process, whatever runs it: its command line, its settings, what its end means."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from inference.errors import BY_EXIT_CODE, RetryableError
+from inference.job import Job
+
+log = logging.getLogger(__name__)
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+
+
+def arguments(run_id: int, generation: int, shard: int) -> list[str]:
+    """Of `python -m inference`."""
+    return ["shard", "--run", str(run_id), "--generation", str(generation), "--shard", str(shard)]
+
+
+def settings(job: Job) -> dict[str, str]:
+    """Environment variables of the model's libraries."""
+    return {
+        **{name: str(job.resources.threads) for name in _THREADS},
+        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": str(job.model.allow_pickle).lower(),
+        "MLFLOW_DISABLE_SCHEMA_DETAILS": "true",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }
+
+
+def follow(lines: Iterable[str]) -> str:
+    """Pass a shard's output to the log line by line; returns its last error, or its last line."""
+    last = error = ""
+    for line in lines:
+        last = line.rstrip() or last
+        if last.startswith("error: "):
+            error = last.removeprefix("error: ")
+        log.info("%s", line.rstrip())
+    return error or last
+
+
+def judge(code: int, what: str, last: str) -> None:
+    """Raise what an exit code says, with the shard's last words; a negative code is a signal."""
+    if code == 0:
+        return
+    if code in BY_EXIT_CODE:
+        raise BY_EXIT_CODE[code](last)
+    if code == -signal.SIGKILL:
+        raise RetryableError(f"{what}: its process was killed (SIGKILL): by somebody, or for want of memory. {last}")
+    if code < 0:
+        raise RetryableError(f"{what}: its process died by {signal.Signals(-code).name}. {last}")
+    raise RetryableError(f"{what}: its process ended with exit code {code}. {last}")
+
+
+@contextmanager
+def on_sigterm(action: Callable[[], Any]) -> Iterator[None]:
+    """Call `action` when this process gets SIGTERM, which is how Airflow cancels a task."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: action())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
