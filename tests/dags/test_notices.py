@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,9 +15,10 @@ from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk.exceptions import AirflowSkipException
 
 from batch_prediction import notices, tasks, webhook
+from dags import predictions
 from inference import model, pipeline, shard
 from inference.database import Databases
-from inference.errors import CheckFailed, RunHeld
+from inference.errors import CheckFailed, RunHeld, Unavailable
 from inference.job import Job
 from tests.dags.receiver import SECRET, Receiver
 from tests.stub import Digest, create_messages, job, register, run_row, sql
@@ -60,11 +62,14 @@ class Airflow:
         except AirflowSkipException:
             return None
         except Exception as error:
-            context["exception"] = error
-            tasks.record_failure(a_job, context)
-            for callback in notices.callbacks(a_job.notify.on_failure):
-                callback(context)
+            self.fail(name, a_job, {**context, "exception": error})
             raise
+
+    def fail(self, name: str, a_job: Job, context: dict[str, Any]) -> None:
+        """One context for all callbacks of the DAG's task, as Airflow has it."""
+        for callback in predictions.make(a_job).get_task(name).on_failure_callback:
+            with suppress(Unavailable):  # Airflow logs it, and goes on
+                callback(context)
 
     def score(self, a_job: Job) -> int:
         for shard_of_run in self.task("plan", a_job):
@@ -121,9 +126,7 @@ def test_a_task_that_fails_while_the_database_is_away(
     monkeypatch.setenv("AIRFLOW_CONN_PREDICTIONS", "postgresql://boss:geheim@127.0.0.1:1/company")
     context = {**airflow.context("predict"), "exception": ConnectionError("gone")}
 
-    tasks.record_failure(watched(), context)
-    for callback in notices.callbacks(watched().notify.on_failure):
-        callback(context)
+    airflow.fail("predict", watched(), context)
 
     assert receiver.posts == [
         {"event": "failure", "job": "intent", "run": None, "state": None, "message": "task predict failed: gone",

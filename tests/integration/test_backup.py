@@ -273,7 +273,9 @@ def test_mlflows_database_and_artifacts_on_another_machine_are_the_same_model(
     shutil.rmtree(tmp_path / "state")
     sql(databases, "DELETE FROM prediction.model")
 
-    with pytest.raises(Unavailable, match="restored version 1: its files cannot be fetched"):  # the database alone is not enough
+    with pytest.raises(
+        Unavailable, match="restored version 1: its files cannot be fetched"
+    ):  # the database alone is not enough
         model.resolve(databases, Registry(restored.url), "restored", "champion", False)
     shutil.copytree(tmp_path / "artifacts", restored.folder / "artifacts", dirs_exist_ok=True)
     after = model.resolve(databases, Registry(restored.url), "restored", "champion", False)

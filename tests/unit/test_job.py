@@ -116,6 +116,10 @@ CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
     ({"deduplicate": True, "source": {"changes": "none"}}, "deduplicate: true needs source.changes: hash"),
     ({"source": {"changes": "none", "cursor": "at"}}, "source.cursor: finds changed rows; with source.changes: none"),
     ({"notify": {"on_stale": [{"notifier": "a.b.C"}]}}, "notify.on_stale: needs notify.max_age"),
+    (
+        {"notify": {"on_quarantine": [{"notifier": "a.b.C"}]}},
+        "notify.on_quarantine: needs notify.max_quarantine_rate",
+    ),
 ]
 
 
