@@ -27,6 +27,7 @@ from services.airflow_api import AirflowApi
 from services.mlflow_server import MlflowServer
 from services.postgres import Postgres
 from tests.conftest import memory_folder
+from tests.e2e.docker_company import company, engine  # noqa: F401
 from tests.e2e.messages import messages
 from tests.stub import create_messages
 
@@ -109,15 +110,16 @@ def start(folder: Path, postgres: Postgres) -> World:
     mlflow = MlflowServer(folder / "mlflow", postgres, port=56500)
     mlflow.start()
     postgres.create_database("company")
-    company = postgres.libpq_url("company")
-    databases = Databases({"predictions": company})
+    address = postgres.libpq_url("company")
+    databases = Databases({"predictions": address})
     migrate.upgrade(databases, lambda _: None)
     create_messages(databases, messages())
     dags = job_files(folder / "dags")
     state = {**mlflow.env(), "INFERENCE_STATE": str(STATE), "INFERENCE_JOBS": str(dags / "jobs")}
-    connections = {"predictions": company}
+    state["INFERENCE_DOCKER_NETWORK"] = "host"  # this Postgres listens on 127.0.0.1 only
+    connections = {"predictions": address}
     airflow = Airflow(folder / "airflow", postgres, dags=dags, connections=connections, extra_env=state, port=56080)
-    env = {**os.environ, **state, "AIRFLOW_CONN_PREDICTIONS": company, "PYTHONPATH": str(ROOT)}
+    env = {**os.environ, **state, "AIRFLOW_CONN_PREDICTIONS": address, "PYTHONPATH": str(ROOT)}
     world = World(folder, postgres, mlflow, airflow, databases, env)
     with ThreadPoolExecutor(1) as threads:
         migrated = threads.submit(airflow.migrate)
