@@ -214,8 +214,8 @@ def test_clearing_a_published_run_is_a_no_op_that_says_so(world: World) -> None:
     events = world.api.call("GET", "/assets/events")["total_entries"]
     says = {
         "predict": "is published already: nothing to do",
-        "publish": "is published already: nothing to publish",
         "report": "is reported already",
+        "publish": "is published already: nothing to publish",
         "plan": "is published already: nothing to do",
     }
     for task, words in says.items():
