@@ -55,10 +55,13 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Checked:
+class Verdict:
+    """Where a run stands after a stage. `news`: people can see something that they have not been told of."""
+
     run_id: int
     state: str
     message: str
+    news: bool = False
 
 
 def read_run(connection: Connection, run_id: int) -> Run:
@@ -91,7 +94,7 @@ def validate(job: Job, outputs: tuple[Output, ...]) -> None:
             raise JobError(f"checks.outputs.{name}: min and max are for numbers; this output is {kinds[name]}")
 
 
-def check(databases: Databases, run_id: int) -> Checked:
+def check(databases: Databases, run_id: int) -> Verdict:
     """Judge a run whose shards are done. Raises CheckFailed: which check, what value, what limit.
 
     A run that is published, held or empty already stays as it is.
@@ -101,7 +104,7 @@ def check(databases: Databases, run_id: int) -> Checked:
         queries.run(connection, SQL["lock_run"], run_id=run_id)
         run = read_run(connection, run_id)
         if run.state in OVER:
-            return Checked(run_id, run.state, f"run {run_id} is {run.state} already: nothing to check; {run.message}")
+            return Verdict(run_id, run.state, f"run {run_id} is {run.state} already: nothing to check; {run.message}")
         if run.state not in ("planned", "predicting"):
             raise TakenOver(f"run {run_id} is {run.state}: {run.message}")
         require_tables(connection, run)
@@ -115,7 +118,7 @@ def check(databases: Databases, run_id: int) -> Checked:
             table.drop_work(connection, run_id, run.generation)
     if failures:
         raise CheckFailed(message)
-    return Checked(run_id, state, message)
+    return Verdict(run_id, state, message)
 
 
 def require_tables(connection: Connection, run: Run) -> None:

@@ -86,7 +86,8 @@ def arguments(model: Model, torch: str | None) -> dict[str, str]:
 def local_wheels(wanted: Sequence[str], python: str) -> list[Path]:
     """Of the wheels in this machine's folders, those that resolving `wanted` chooses: the build cannot see them."""
     folders = [folder for folder in map(_folder, packages.find_links()) if folder]
-    if not any(folder.glob("*.whl") for folder in folders):
+    wheels = [wheel for folder in folders for wheel in folder.glob("*.whl")]
+    if not wheels:
         return []
     command = [packages.find_uv(), "pip", "compile", "-", "--quiet", "--no-annotate", "--no-header"]
     command += ["--python-version", python, "--python-platform", f"{platform.machine()}-manylinux_2_36"]
@@ -97,7 +98,7 @@ def local_wheels(wanted: Sequence[str], python: str) -> list[Path]:
             f"the requirements {', '.join(wanted)} cannot be resolved. uv says:\n{resolved.stderr}"
         )
     pins = {tuple(line.split("==")) for line in resolved.stdout.split() if "==" in line}
-    return sorted(wheel for folder in folders for wheel in folder.glob("*.whl") if _chosen(wheel, pins, python))
+    return sorted(wheel for wheel in wheels if _chosen(wheel, pins, python))
 
 
 def _chosen(wheel: Path, pins: set[tuple[str, ...]], python: str) -> bool:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from functools import partial
 
@@ -13,48 +11,40 @@ from inference import migrate, model, runner
 from inference import plan as planning
 from inference import publish as publishing
 from inference import report as reporting
-from inference.check import Checked
-from inference.database import PREDICTIONS, Databases
+from inference.check import Verdict
+from inference.database import Databases
 from inference.errors import InferenceError, WorkLost
 from inference.job import Job
 from inference.lease import Caller
 from inference.plan import Planned
-from inference.publish import Published
 from inference.registry import Registry
 from inference.request import Request
 
-log = logging.getLogger(__name__)
 Watch = Callable[[Planned], AbstractContextManager[None]]
 
 
 def plan(databases: Databases, job: Job, request: Request, caller: Caller) -> Planned:
     """Resolve the alias once; write the work list and the shards."""
     migrate.require(databases)
-    reference = request.model or job.model.alias
-    found = model.resolve(databases, Registry(), job.model.name, reference, job.model.allow_pickle)
-    planned = planning.plan(databases, job, request, runner.ready(Registry(), job, found), caller)
+    registry, reference = Registry(), request.model or job.model.alias
+    found = model.resolve(databases, registry, job.model.name, reference, job.model.allow_pickle)
+    planned = planning.plan(databases, job, request, runner.ready(registry, job, found), caller)
     runner.clean(databases, job)
     return planned
 
 
 def predict(databases: Databases, run_id: int, generation: int, shard: int) -> None:
     """Score one shard by the job's runner, on the model that was planned."""
-    with databases.begin(PREDICTIONS) as connection:
-        found = checking.read_run(connection, run_id)
-        planned = model.by_run(connection, run_id)
-    if found.state in checking.OVER:
-        log.info("run %d is %s already: nothing to do; %s", run_id, found.state, found.message)
-    else:
-        runner.RUNNERS[found.job.runner](databases, Registry(), found.job, planned, run_id, generation, shard)
+    runner.run(databases, Registry(), run_id, generation, shard)
 
 
-def check(databases: Databases, run_id: int) -> Checked:
+def check(databases: Databases, run_id: int) -> Verdict:
     """Judge the results, while nothing of them is visible."""
     with checking.recorded(databases, run_id, WorkLost):
         return checking.check(databases, run_id)
 
 
-def publish(databases: Databases, run_id: int) -> Published:
+def publish(databases: Databases, run_id: int) -> Verdict:
     """Make them visible, all at once."""
     with checking.recorded(databases, run_id, WorkLost):
         return publishing.publish(databases, run_id)
@@ -67,15 +57,14 @@ def report(databases: Databases, run_id: int) -> None:
 
 def run(
     databases: Databases, job: Job, request: Request, say: Callable[[str], None], watch: Watch
-) -> Planned | Published | Checked:
+) -> Planned | Verdict:
     """The whole run in this process; returns the last stage's word. `watch` shows the shards' progress."""
     planned = plan(databases, job, request, Caller.command_line())
     say(f"run {planned.run_id}: {planned.state}: {planned.message}")
     if planned.state != "planned":
         return planned
     with checking.recorded(databases, planned.run_id, InferenceError):
-        stopped = runner.stopped(databases, job, planned.run_id)
-        with watch(planned), ThreadPoolExecutor(job.max_parallel_shards) as threads, stopped:
+        with watch(planned), runner.threads(databases, job, planned.run_id) as threads:
             list(threads.map(partial(predict, databases, planned.run_id, planned.generation), planned.shards))
         checked = check(databases, planned.run_id)
         say(f"run {planned.run_id}: {checked.state}: {checked.message}")

@@ -3,30 +3,19 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 
 from psycopg2 import sql
 from sqlalchemy.engine import Connection
 
 from inference import check, lease, queries, search, table
-from inference.check import Run
+from inference.check import Run, Verdict
 from inference.database import PLAN_TIMEOUT, PREDICTIONS, Databases
 from inference.errors import RequestError, TakenOver
 
 SQL = queries.load("publish")
 
 
-@dataclass(frozen=True)
-class Published:
-    """`news`: people can see something that they have not been told of."""
-
-    run_id: int
-    state: str
-    message: str
-    news: bool = False
-
-
-def publish(databases: Databases, run_id: int) -> Published:
+def publish(databases: Databases, run_id: int) -> Verdict:
     """Make a checked run visible. A run that is published, empty or held already stays as it is.
 
     Raises TakenOver if a later run owns the job, WorkLost if Postgres emptied the work tables.
@@ -41,14 +30,14 @@ def publish(databases: Databases, run_id: int) -> Published:
             # Published but not reported: an earlier attempt of this task got no answer to its COMMIT.
             news = run.state == "published" and run.report is None
             message = f"run {run_id} is {run.state} already: nothing to publish; {run.message}"
-            return Published(run_id, run.state, message, news)
+            return Verdict(run_id, run.state, message, news)
         if run.state not in ("checked", "held"):
             raise TakenOver(f"run {run_id} is {run.state}, so it is not published: {run.message}")
         check.require_tables(connection, run)
         deleted = _merge(connection, run)
         queries.run(connection, SQL["record"], run_id=run_id, deleted=deleted, seconds=time.monotonic() - started)
         lease.clear(connection, run.job.name)
-    return Published(run_id, "published", f"run {run_id} is published: {run.message}", True)
+    return Verdict(run_id, "published", f"run {run_id} is published: {run.message}", True)
 
 
 def release(databases: Databases, run_id: int) -> str:

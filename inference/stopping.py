@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from inference.errors import Interrupted
 
 # Seconds for the chunk at hand. Airflow kills a task after 5 s and Docker a container when it is told to, here
-# after 3 s: so the process leaves before. A chunk is one transaction, so that nothing is half done.
-GRACE = 2.0
+# after 3 s, and an interpreter with torch takes a second to end. A chunk is one transaction: nothing is half done.
+GRACE = 1.5
 
 READY = "conformance: ready for SIGTERM"
 
@@ -57,7 +57,7 @@ def _watch(reading: int, event: threading.Event, over: threading.Event) -> None:
             if over.wait(GRACE):
                 return
             print(
-                f"error: stopped by a signal; the chunk at hand took longer than {GRACE:.0f} s and is not "
+                f"error: stopped by a signal; the chunk at hand took longer than {GRACE:g} s and is not "
                 "written, a retry begins with it",
                 flush=True,
             )

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from inference import image, migrate, pipeline
+from inference import containers, image, migrate, pipeline
 from inference.database import Databases
 from inference.job import Job
 from inference.lease import Caller
@@ -112,8 +112,14 @@ class Company:
         return int(await_true(lambda: self.shard(planned)["cursor"], seconds, "the first chunk"))
 
     def containers(self, planned: Planned, alive: bool = False) -> list[Any]:
-        label = f"inference.run={planned.run_id}"
-        return list(self.client.containers.list(all=not alive, ignore_removed=True, filters={"label": label}))
+        return of_database(self.client, self.databases, alive, f"inference.run={planned.run_id}")
+
+
+def of_database(client: Any, databases: Databases, alive: bool = False, *labels: str) -> list[Any]:
+    """Containers of the runs in this database: others may test beside us."""
+    own = containers.labels(databases, job(), 0, 0, 0)["inference.database"]
+    wanted = {"label": [f"inference.database={own}", *labels]}
+    return list(client.containers.list(all=not alive, ignore_removed=True, filters=wanted))
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +166,7 @@ def company(engine: Any) -> Iterator[Company]:
         try:
             yield Company(folder, databases, engine)
         finally:
-            for container in engine.containers.list(all=True, filters={"label": "inference.job"}):
+            for container in of_database(engine, databases):
                 container.remove(force=True)
             mlflow_server.stop()
     shutil.rmtree(folder, ignore_errors=True)

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import nullcontext, suppress
+from pathlib import Path
+
 import pytest
+import yaml
+from docker.errors import NotFound
 
 from inference import image, pipeline
 from inference.errors import ModelError
 from inference.registry import Registry
+from inference.request import Request
+from services.files import free_port
 from tests.e2e import images
-from tests.e2e.docker_company import Company
+from tests.e2e.docker_company import Company, await_true
 from tests.stub import run_row, sql
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own, on its import
@@ -18,6 +30,7 @@ def test_an_image_that_is_not_the_one_that_was_checked_is_not_started(company: C
     fast = company.model("fast", images.Source())
     planned = company.plan(company.job("verified", fast))
     name = company.built[fast].name
+    company.client.images.get(name).tag("inference/fast:kept")  # else it would have no name for a while
     company.client.images.get("python:3.11-slim-bookworm").tag(name)
     try:
         with pytest.raises(
@@ -26,6 +39,7 @@ def test_an_image_that_is_not_the_one_that_was_checked_is_not_started(company: C
             pipeline.predict(company.databases, planned.run_id, planned.generation, 1)
     finally:
         company.client.images.get(company.built[fast].id).tag(name)
+        company.client.images.remove("inference/fast:kept")
     assert run_row(company.databases, planned.run_id)["image_id"] == company.built[fast].id
     assert company.containers(planned) == []
 
@@ -70,3 +84,54 @@ def test_an_image_that_breaks_the_contract_is_refused_by_the_name_of_the_check(c
     version = Registry().resolve("broken", "champion")
     with pytest.raises(ModelError, match="has no image"):
         image.find(Registry(), version)
+
+
+@pytest.fixture
+def image_registry(tmp_path: Path) -> Iterator[str]:
+    """Debian's docker-registry on 127.0.0.1."""
+    if not shutil.which("docker-registry"):
+        if os.environ.get("CI"):
+            raise AssertionError("docker-registry is missing: apt-get install docker-registry")
+        pytest.skip("no docker-registry: apt-get install docker-registry")
+    address = f"127.0.0.1:{free_port(57600)}"
+    settings = tmp_path / "registry.yml"
+    content = {
+        "version": 0.1,
+        "storage": {"filesystem": {"rootdirectory": str(tmp_path / "images")}},
+        "http": {"addr": address},
+    }
+    settings.write_text(yaml.safe_dump(content))
+    command = ["docker-registry", "serve", str(settings)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    host, port = address.split(":")
+
+    def answers() -> bool:
+        with suppress(OSError):
+            socket.create_connection((host, int(port)), 1).close()
+            return True
+        return False
+
+    await_true(answers, 20, "docker-registry")
+    yield address
+    process.terminate()
+    process.wait()
+
+
+def test_with_a_registry_an_image_is_pushed_pulled_and_started_by_its_digest(
+    company: Company, image_registry: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INFERENCE_REGISTRY", image_registry)
+    company.register("pushed", images.Source())
+    built = company.build("pushed")
+    assert built.name.startswith(f"{image_registry}/inference/pushed@sha256:")
+    for name in (*company.client.images.get(built.id).tags, built.name):
+        with suppress(NotFound):  # the digest goes with the last tag
+            company.client.images.remove(name)
+    assert built.id not in {left.id for left in company.client.images.list(all=True)}
+
+    ended = pipeline.run(
+        company.databases, company.job("pushed", "pushed"), Request(), lambda _: None, lambda _: nullcontext()
+    )
+
+    assert ended.state == "published"
+    assert company.client.images.get(built.name).id == built.id

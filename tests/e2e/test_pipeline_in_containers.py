@@ -15,7 +15,7 @@ from inference.registry import Registry
 from services.postgres import Postgres
 from tests.e2e import images
 from tests.e2e.conftest import World
-from tests.e2e.docker_company import await_true
+from tests.e2e.docker_company import await_true, of_database
 from tests.stub import sql
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own, on its import
@@ -48,7 +48,7 @@ def contained(world: World, engine: Any, tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_a_cancelled_run_leaves_no_container_and_the_next_one_publishes(contained: World, engine: Any) -> None:
     def alive() -> list[Any]:
-        return list(engine.containers.list(all=True, ignore_removed=True, filters={"label": "inference.job=contained"}))
+        return of_database(engine, contained.databases)
 
     run = contained.api.trigger("contained")
     await_true(lambda: len(alive()) == 2, 60, "a container for each shard")

@@ -58,7 +58,7 @@ def test_longer_work_is_left_behind_also_inside_one_long_call(work: str) -> None
     code, said, seconds = terminated(work)
 
     assert code == 75
-    assert said.startswith("error: stopped by a signal; the chunk at hand took longer than 2 s")
+    assert said.startswith("error: stopped by a signal; the chunk at hand took longer than 1.5 s")
     assert GRACE <= seconds < 3
 
 
