@@ -58,7 +58,7 @@ def ensure(connection: Connection, job: Job, keys: list[Column], outputs: tuple[
             "outputs": _outputs(outputs),
         }
         queries.run(connection, SQL["create_target"], parts)
-    if job.history == "append":
+    if job.history == "append" and not _columns(connection, f"{job.name}__history"):
         queries.run(connection, SQL["create_history"], {"history": history(job.name), "target": target(job.name)})
     _create_view(connection, job, [item.name for item in outputs])
 
@@ -83,12 +83,16 @@ def create_current(connection: Connection, job: Job, keys: list[Column], section
         joined=queries.equal(job.source.key, "p", "s"),
         current=current,
     )
-    settings = [f"SET {name} = '{value}'" for name, value in SESSION.items() if not name.endswith("timeout")]
+    settings = " ".join(f"SET {key} = '{value}'" for key, value in SESSION.items() if not key.endswith("timeout"))
+    text = queries.text(connection, body) + f" /* {settings} */"
+    # Replacing it takes a lock that waits for everybody who reads it, so only when it has changed.
+    if queries.run(connection, SQL["current_body"], name=f"{job.name}__current").scalar() == text.replace("%%", "%"):
+        return
     parts = {
         "name": name,
         "keys": _definitions(keys, collated=False),  # a function's columns take no collation
-        "settings": sql.SQL(" ".join(settings)),
-        "body": sql.SQL(source.literal(queries.text(connection, body))),
+        "settings": sql.SQL(settings),
+        "body": sql.SQL(source.literal(text)),
     }
     queries.run(connection, SQL["create_current"], parts)
 

@@ -21,8 +21,8 @@ CREATE TABLE {target} (
 );
 
 -- name: create_history
-CREATE TABLE IF NOT EXISTS {history} (LIKE {target});
-ALTER TABLE {history} ADD COLUMN IF NOT EXISTS superseded_at timestamptz NOT NULL DEFAULT now();
+CREATE TABLE {history} (LIKE {target});
+ALTER TABLE {history} ADD COLUMN superseded_at timestamptz NOT NULL DEFAULT now();
 
 -- name: add_column
 ALTER TABLE {target} ADD COLUMN {column} {type};
@@ -35,6 +35,9 @@ SELECT {columns} FROM {target} p JOIN prediction.model m USING (model_id);
 -- name: current
 SELECT {keys}, p.run_id, p.predicted_at, {current}
 FROM {rows} s LEFT JOIN {target} p ON {joined}
+
+-- name: current_body
+SELECT prosrc FROM pg_proc WHERE pronamespace = 'prediction'::regnamespace AND proname = %(name)s;
 
 -- name: create_current
 CREATE OR REPLACE FUNCTION {name}()
