@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar, Union
+from collections.abc import Callable, Iterator
+from typing import Protocol, TypeVar, Union
 
-Item = TypeVar("Item")
+
+class Sliced(Protocol):
+    """What can be cut in two: a list, a range, rows."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self: Items, part: slice, /) -> Items: ...
+
+
+Items = TypeVar("Items", bound=Sliced)
 Result = TypeVar("Result")
 
 
 def bisect(
-    items: Sequence[Item],
-    attempt: Callable[[Sequence[Item]], Result],
+    items: Items,
+    attempt: Callable[[Items], Result],
     faults: tuple[type[BaseException], ...],
-) -> Iterator[tuple[Sequence[Item], Union[Result, BaseException]]]:
+) -> Iterator[tuple[Items, Union[Result, BaseException]]]:
     """Attempt `items` as a whole, and where that fails with one of `faults`, in halves.
 
     Yields slices in order, each with its result, or a single item with its fault. One culprit among
@@ -23,11 +32,11 @@ def bisect(
 
 
 def _solve(
-    items: Sequence[Item],
-    attempt: Callable[[Sequence[Item]], Result],
+    items: Items,
+    attempt: Callable[[Items], Result],
     faults: tuple[type[BaseException], ...],
     known_bad: bool,
-) -> Iterator[tuple[Sequence[Item], Union[Result, BaseException]]]:
+) -> Iterator[tuple[Items, Union[Result, BaseException]]]:
     clean = True
     if len(items) == 1 or not known_bad:
         try:

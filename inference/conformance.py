@@ -28,6 +28,7 @@ from inference import shard_command, state
 from inference.encode import BadOutput, encoder
 from inference.errors import ModelError
 from inference.predict import Predictor, call
+from inference.rows import plain
 from inference.signature import Input, Signature
 from inference.stopping import READY, stopping
 
@@ -86,13 +87,14 @@ class Asked:
     def __init__(self, model: Predictor, signature: Signature, tolerance: float) -> None:
         self._model = model
         self._inputs = signature.inputs
-        self._outputs = [item.name for item in signature.outputs]
+        self._outputs = signature.outputs
         self._encoders = [encoder(item.type) for item in signature.outputs]
         self._tolerance = tolerance
 
     def answers(self, rows: Sequence[Row]) -> list[Row]:
         """One call of the model; its answer for each row."""
-        return list(zip(*call(self._model, rows, self._inputs, self._outputs)))
+        columns = [list(values) for values in zip(*rows)]
+        return list(zip(*map(plain, call(self._model, columns, self._inputs, self._outputs))))
 
     def check(self, example: list[Row]) -> None:
         self._outputs_fit(example)

@@ -5,45 +5,22 @@ from __future__ import annotations
 import datetime
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Optional, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 
+from inference.binary import RESULTS
 from inference.bisect import bisect
 from inference.encode import BadOutput, encoder
-from inference.read import Chunk, Row
-from inference.signature import Input, Signature
+from inference.rows import Chunk, Column, Lost, Predicted, Rows, Scored, hash_of, quarantined
+from inference.signature import Input, Output, Signature
 
 
 class Predictor(Protocol):
     """What an MLflow pyfunc model offers."""
 
     def predict(self, data: pd.DataFrame) -> Any: ...
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one row: `predicted` with `outputs` as text, `quarantined` with the error, `vanished`."""
-
-    ordinal: int
-    outcome: str
-    input_hash: Optional[str] = None
-    error: Optional[str] = None
-    message: Optional[str] = None
-    outputs: Sequence[Optional[str]] = ()
-
-
-@dataclass(frozen=True)
-class Scored:
-    """A chunk's outcomes, how often the model was called for them, and the rows of a call that it can take."""
-
-    after: int
-    upto: int
-    outcomes: list[Outcome]
-    calls: int
-    batch_rows: int
 
 
 class Scorer:
@@ -53,87 +30,87 @@ class Scorer:
         self._model = model
         declared = {item.name: item for item in signature.inputs}
         self._inputs = [declared[name] for name in inputs]
-        self._outputs = [item.name for item in signature.outputs]
+        self._outputs = signature.outputs
         self._encoders = [encoder(item.type) for item in signature.outputs]
         self._batch_rows = batch_rows
         self._calls = 0
 
     def score(self, chunk: Chunk) -> Scored:
-        """Every row of the chunk gets exactly one outcome, in order."""
+        """Every row of the chunk gets exactly one outcome."""
         self._calls = 0
-        outcomes: dict[int, Outcome] = {}
-        present = []
-        for row in chunk.rows:
-            if row.fault is not None:
-                outcomes[row.ordinal] = _quarantined(row, row.fault)
-            elif row.inputs is None:
-                outcomes[row.ordinal] = Outcome(row.ordinal, "vanished")
-            else:
-                present.append(row)
+        predicted: list[Predicted] = []
+        lost = list(chunk.lost)
         position = 0
-        while position < len(present):
-            batch = present[position : position + self._batch_rows]
+        while position < len(chunk.rows):
+            batch = chunk.rows[position : position + self._batch_rows]
             position += len(batch)
-            for outcome in self._batch(batch):
-                outcomes[outcome.ordinal] = outcome
-        ordered = [outcomes[row.ordinal] for row in chunk.rows]
-        return Scored(chunk.after, chunk.upto, ordered, self._calls, self._batch_rows)
+            for part, result in bisect(batch, self._call, (Exception,)):
+                if isinstance(result, BaseException):
+                    lost.append(quarantined(int(part.ordinals[0]), hash_of(part), result))
+                else:
+                    fit, refused = self._encode(part, result)
+                    predicted.append(fit)
+                    lost += refused
+        return Scored(chunk.after, chunk.upto, predicted, lost, self._calls, self._batch_rows)
 
-    def _batch(self, batch: Sequence[Row]) -> list[Outcome]:
-        found: list[Outcome] = []
-        for part, result in bisect(batch, self._call, (Exception,)):
-            if isinstance(result, BaseException):
-                found.append(_quarantined(part[0], result))
-            else:
-                found.extend(self._encode(row, values) for row, values in zip(part, zip(*result)))
-        return found
-
-    def _call(self, rows: Sequence[Row]) -> list[list[Any]]:
+    def _call(self, rows: Rows) -> list[Column]:
         """One call of the model: its outputs, by column."""
         self._calls += 1
         try:
-            return call(self._model, [_inputs(row) for row in rows], self._inputs, self._outputs)
+            return call(self._model, rows.inputs, self._inputs, self._outputs)
         except Exception as error:
             if len(rows) > 1 and _out_of_memory(error):
                 self._batch_rows = max(1, min(self._batch_rows, len(rows)) // 2)
             raise
 
-    def _encode(self, row: Row, values: Sequence[Any]) -> Outcome:
+    def _encode(self, rows: Rows, columns: Sequence[Column]) -> tuple[Predicted, list[Lost]]:
+        """The rows whose outputs fit their columns, as what is written, and those that do not."""
+        bad: dict[int, BadOutput] = {}
+        encoded = [
+            values if isinstance(values, np.ndarray) else _texts(values, encode, bad)
+            for values, encode in zip(columns, self._encoders)
+        ]
+        if not bad:
+            return Predicted(rows.ordinals, rows.hashes, encoded), []
+        lost = [quarantined(int(rows.ordinals[at]), hash_of(rows[at : at + 1]), bad[at]) for at in sorted(bad)]
+        keep = np.array([number for number in range(len(rows)) if number not in bad], np.int64)
+        outputs = [
+            values[keep] if isinstance(values, np.ndarray) else [values[number] for number in keep]
+            for values in encoded
+        ]
+        hashes = None if rows.hashes is None else rows.hashes[keep]
+        return Predicted(rows.ordinals[keep], hashes, outputs), lost
+
+
+def _texts(values: Sequence[Any], encode: Any, bad: dict[int, BadOutput]) -> list[Any]:
+    """Values as Postgres reads them; what does not fit is noted in `bad`, the first fault of each row."""
+    texts: list[Any] = []
+    for number, value in enumerate(values):
         try:
-            outputs = [encode(value) for encode, value in zip(self._encoders, values)]
+            texts.append(encode(value))
         except BadOutput as error:
-            return _quarantined(row, error)
-        return Outcome(row.ordinal, "predicted", row.input_hash, outputs=outputs)
+            bad.setdefault(number, error)
+            texts.append(None)
+    return texts
 
 
 def call(
-    model: Predictor, rows: Sequence[Sequence[Any]], inputs: Sequence[Input], outputs: Sequence[str]
-) -> list[list[Any]]:
-    """One call of the model: its outputs, by column. `rows`: values in the order of `inputs`."""
-    frame = pd.DataFrame(
-        {item.name: _series([row[number] for row in rows], item) for number, item in enumerate(inputs)}
-    )
-    return _columns(model.predict(frame), outputs, len(rows))
-
-
-def _inputs(row: Row) -> tuple[Any, ...]:
-    assert row.inputs is not None
-    return row.inputs
-
-
-def _quarantined(row: Row, error: BaseException) -> Outcome:
-    error = getattr(error, "orig", None) or error  # Postgres's own words, without the query
-    message = " ".join(str(error).replace("\0", "").split())[:1000]
-    message = message.encode("utf-8", "replace").decode("utf-8")
-    return Outcome(row.ordinal, "quarantined", row.input_hash, type(error).__name__, message)
+    model: Predictor, columns: Sequence[Column], inputs: Sequence[Input], outputs: Sequence[Output]
+) -> list[Column]:
+    """One call of the model: its outputs, by column. `columns`: of values in the order of `inputs`."""
+    frame = pd.DataFrame({item.name: _series(values, item) for item, values in zip(inputs, columns)})
+    found = _columns(model.predict(frame), [item.name for item in outputs], len(columns[0]))
+    return [_typed(values, item.type) for values, item in zip(found, outputs)]
 
 
 def _out_of_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError) or "out of memory" in str(error).lower()
 
 
-def _series(values: list[Any], item: Input) -> pd.Series[Any]:
+def _series(values: Column, item: Input) -> pd.Series[Any]:
     """A column of the model's input, in the signature's type; a NULL where it has none is an error."""
+    if isinstance(values, np.ndarray):
+        return pd.Series(values.astype(item.dtype, copy=False))
     if item.dtype == "object":
         return pd.Series([_plain(value) for value in values], dtype=object)
     if item.dtype.startswith("datetime"):
@@ -161,28 +138,31 @@ def _naive(value: Any) -> Any:
     return value
 
 
-def _values(array: Any) -> list[Any]:
+def _typed(values: Any, kind: str) -> Column:
+    """The array itself where its type is the one of the result's column; else plain values."""
+    array = values.to_numpy() if isinstance(values, pd.Series) else values
+    if isinstance(array, np.ndarray) and kind in RESULTS and array.dtype == RESULTS[kind][1] and array.ndim == 1:
+        return array
     # NumPy makes plain integers of nanoseconds; pandas keeps what they are.
     moments = isinstance(array, np.ndarray) and array.dtype.kind == "M"
-    found: list[Any] = pd.Series(array).tolist() if moments else array.tolist()
-    return found
+    return list(pd.Series(array).tolist() if moments else values.tolist() if hasattr(values, "tolist") else values)
 
 
-def _columns(result: Any, names: Sequence[str], rows: int) -> list[list[Any]]:
+def _columns(result: Any, names: Sequence[str], rows: int) -> list[Any]:
     """The model's answer as columns in the order of `names`, each of `rows` values."""
     if isinstance(result, dict):
         result = pd.DataFrame(result)
     if isinstance(result, pd.DataFrame):
         if len(names) == 1 and len(result.columns) == 1:
-            columns = [result.iloc[:, 0].tolist()]
+            columns: list[Any] = [result.iloc[:, 0]]
         elif set(names) <= set(result.columns):
-            columns = [result[name].tolist() for name in names]
+            columns = [result[name] for name in names]
         else:
             raise BadOutput(f"the model returned columns {list(result.columns)}, its signature says {list(names)}")
     elif len(names) == 1:
-        columns = [_values(result) if isinstance(result, (pd.Series, np.ndarray)) else list(result)]
+        columns = [result if isinstance(result, (pd.Series, np.ndarray)) else list(result)]
     elif isinstance(result, np.ndarray) and result.ndim == 2 and result.shape[1] == len(names):
-        columns = [_values(result[:, number]) for number in range(len(names))]
+        columns = [result[:, number] for number in range(len(names))]
     else:
         raise BadOutput(f"the model returned {type(result).__name__}, its signature says columns {list(names)}")
     wrong = {len(column) for column in columns} - {rows}

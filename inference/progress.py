@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 
-from inference.predict import Scored
+from inference.rows import Scored
 from inference.work import Shard
 
 log = logging.getLogger(__name__)
@@ -23,9 +23,9 @@ class Progress:
         self._rows = self._quarantined = self._calls = 0
 
     def advance(self, scored: Scored) -> None:
-        self._rows += len(scored.outcomes)
+        self._rows += len(scored)
         self._calls += scored.calls
-        self._quarantined += sum(item.outcome == "quarantined" for item in scored.outcomes)
+        self._quarantined += sum(item.outcome == "quarantined" for item in scored.lost)
         now = time.monotonic()
         if now - self._said >= EVERY:
             self._said = now

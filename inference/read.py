@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Optional, Union
+from typing import Any, Optional
 
+import numpy as np
 import psycopg2
 from psycopg2 import extensions, sql
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DataError
 
-from inference import queries, source
+from inference import binary, queries, source
 from inference.bisect import bisect
 from inference.database import PREDICTIONS, Databases
 from inference.errors import SourceError, WorkLost
 from inference.queries import column, expression, fill
+from inference.rows import HASH, Chunk, Lost, Rows, concatenate, quarantined
 from inference.session import Session
 from inference.source import Column
 from inference.work import Shard, Work, register
@@ -27,26 +29,14 @@ SQL = queries.load("read")
 FAULTS = (DataError, psycopg2.DataError, ValueError, OverflowError)
 
 
+# Type of a source column and NumPy type of the model's input, where every value means the same in both. The driver
+# reads a float4 by its shortest decimal form, which is another number in double precision: that pair is not here.
+_AS_SENT = {
+    ("bool", "bool"), ("int2", "int32"), ("int2", "int64"), ("int2", "float64"), ("int4", "int32"), ("int4", "int64"),
+    ("int4", "float64"), ("int8", "int64"), ("float4", "float32"), ("float8", "float64"),
+}  # fmt: skip
+
 _MOMENTS = {1082: extensions.PYDATE, 1114: extensions.PYDATETIME, 1184: extensions.PYDATETIMETZ}
-
-
-@dataclass(frozen=True)
-class Row:
-    """A row of the work list as read. `inputs` is None for a row that is gone or that has a `fault`."""
-
-    ordinal: int
-    input_hash: Optional[str]
-    inputs: Optional[tuple[Any, ...]]
-    fault: Optional[BaseException] = None
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """Rows with ordinals after `after` up to `upto`: the unit of commit."""
-
-    after: int
-    upto: int
-    rows: list[Row]
 
 
 class Reader:
@@ -60,90 +50,147 @@ class Reader:
         if not databases.same(work.source["connection"], PREDICTIONS):
             self._there = Session(databases, work.source["connection"], _refuse_infinity)
         self._columns: dict[str, Column] = {}
+        self._layout: Optional[binary.Layout] = None  # of pages whose inputs all have a fixed size
         self._octets_left = 0  # of the chunk that is being read
 
     def chunks(self) -> Iterator[Chunk]:
         """From the committed cursor to the end of the shard."""
         session = self._there or self._here
         self._columns = session.attempt(lambda connection: source.describe(connection, self._work.source))
+        self._layout = _layout(self._work, self._columns)
         after, shard = self._work.shard.cursor, self._work.shard
         while after < shard.last:
-            upto = min(after + self._work.sizes["chunk_rows"], shard.last)
-            rows = self._rows(range(after + 1, upto + 1))
-            yield Chunk(after, rows[-1].ordinal, rows)
-            after = rows[-1].ordinal
+            chunk = self._chunk(after, min(after + self._work.sizes["chunk_rows"], shard.last))
+            yield chunk
+            after = chunk.upto
 
     def close(self) -> None:
         for session in (self._here, self._there):
             if session:
                 session.close()
 
-    def _rows(self, ordinals: range) -> list[Row]:
-        """The rows of `ordinals`, or as many of the first as the byte budget allows."""
-        rows: list[Row] = []
+    def _chunk(self, after: int, upto: int) -> Chunk:
+        """The rows after `after` up to `upto`, or as many of the first as the byte budget allows."""
+        read, lost, last = [], [], after
         self._octets_left = self._work.sizes["chunk_bytes"]
-        part: Any
-        for part, outcome in bisect(ordinals, self._page, FAULTS):
+        for part, outcome in bisect(range(after + 1, upto + 1), self._page, FAULTS):
             if isinstance(outcome, BaseException):
-                rows.append(Row(part[0], None, None, outcome))
+                lost.append(quarantined(part[0], None, outcome))
+                last = part[0]
             else:
-                rows.extend(outcome)
-                if len(outcome) < len(part) or self._octets_left <= 0:
+                read.append(outcome.rows)
+                lost += outcome.lost
+                last = outcome.upto
+                if last < part[-1] or self._octets_left <= 0:
                     break
-        return rows
+        return Chunk(after, last, _join(read, len(self._work.source["inputs"])), lost)
 
-    def _page(self, ordinals: Union[range, Any]) -> list[Row]:
-        bounds = {"after": ordinals[0] - 1, "upto": ordinals[-1], "octets": self._octets_left}
-        if self._there is None:
-            rows = self._here.attempt(lambda connection: self._fetch(connection, self._listed(), bounds))
-        else:
-            keys = self._here.attempt(lambda connection: self._keys(connection, bounds))
-            relation, values = self._sent(keys)
-            rows = self._there.attempt(lambda connection: self._fetch(connection, relation, {**bounds, **values}))
-        if not rows:
+    def _page(self, ordinals: range) -> Chunk:
+        """One query; as many of the first of `ordinals` as the byte budget allows."""
+        after, upto = ordinals[0] - 1, ordinals[-1]
+        session, relation, values = self._listed(after, upto)
+        page = None
+        if self._layout is not None:
+            page = session.attempt(lambda connection: self._fetch_numbers(connection, relation, values))
+        if page is None:
+            page = session.attempt(lambda connection: self._fetch(connection, relation, values))
+        if not len(page.rows) and not page.lost:
             raise WorkLost(
                 f"{self._work.shard}: work tables lost: Postgres restarted and emptied them. The next run plans "
                 "the same rows again"
             )
-        if len({row[0] for row in rows}) < len(rows):
-            raise SourceError(
-                f"{self._work.shard}: the source gives a key twice between ordinals {bounds['after'] + 1} and "
-                f"{bounds['upto']}; it did not when the run was planned. The next run says which"
-            )
-        self._octets_left -= int(rows[-1][2])
-        return [Row(row[0], row[3] and str(row[3]), tuple(row[4:]) if row[1] else None) for row in rows]
+        return page
 
-    def _fetch(
-        self, connection: Connection, relation: dict[str, sql.Composable], values: dict[str, Any]
-    ) -> list[tuple[Any, ...]]:
+    def _fetch(self, connection: Connection, relation: dict[str, sql.Composable], values: dict[str, Any]) -> Chunk:
         section, inputs = self._work.source, self._work.source["inputs"]
         names = [f"in{number + 1}" for number in range(len(inputs))]
-        octets = source.octets([self._columns[name] for name in inputs], "s")
         parts = {
-            **relation,
+            **self._joined(relation),
             "hash": source.input_hash(section, queries.columns(names)),
             "inputs": queries.columns(names),
             "source_inputs": sql.SQL(", ").join(
                 fill("{one} AS {name}", one=column(one, "s"), name=column(name)) for one, name in zip(inputs, names)
             ),
-            "key": column(section["key"][0]),
-            "octets": octets,
-            "rows": source.rows(section),
+            "octets": source.octets([self._columns[name] for name in inputs], "s"),
+        }
+        values = {**values, "octets": self._octets_left}
+        rows = list(queries.run(connection, SQL["page"], parts, **values).cursor.fetchall())
+        if not rows:
+            return Chunk(values["after"], values["upto"], _join([], len(inputs)), [])
+        self._octets_left -= int(rows[-1][2])
+        self._refuse_repeated({row[0] for row in rows}, len(rows), values)
+        present = [row for row in rows if row[1]]
+        gone = [Lost(row[0], "vanished") for row in rows if not row[1]]
+        if not present:
+            return Chunk(values["after"], rows[-1][0], _join([], len(inputs)), gone)
+        ordinals, _, _, hashes, *columns = map(list, zip(*present))
+        hashed = None if section["changes"] == "none" else bytes.fromhex("".join(hashes).replace("-", ""))
+        read = Rows(np.array(ordinals, np.int64), hashed and np.frombuffer(hashed, HASH), columns)
+        return Chunk(values["after"], rows[-1][0], read, gone)
+
+    def _fetch_numbers(
+        self, connection: Connection, relation: dict[str, sql.Composable], values: dict[str, Any]
+    ) -> Optional[Chunk]:
+        """The same for inputs of a fixed size, as arrays and without a look at each value; None if some are NULL."""
+        assert self._layout is not None
+        section, inputs = self._work.source, self._work.source["inputs"]
+        octets = 16 * len(inputs)
+        values = {**values, "upto": min(values["upto"], values["after"] + max(1, self._octets_left // octets))}
+        parts = {
+            **self._joined(relation),
+            "hash": source.input_hash(section, queries.columns(inputs, "s")),
+            "inputs": sql.SQL(", ").join(_sent(self._columns[name]) for name in inputs),
+        }
+        statement = queries.text(connection, fill(SQL["page_of_numbers"], **parts))
+        cursor, data = connection.connection.cursor(), io.BytesIO()
+        cursor.copy_expert(cursor.mogrify(statement, {"": None, **values}), data)
+        columns = self._layout.decode(data.getvalue())
+        if columns is None:
+            return None
+        ordinals, present, *columns = columns
+        order = np.argsort(ordinals, kind="stable")
+        self._refuse_repeated(np.unique(ordinals), len(ordinals), values)
+        self._octets_left -= octets * len(ordinals)
+        gone = [Lost(int(ordinal), "vanished") for ordinal in ordinals[order][~present[order]]]
+        order = order[present[order]]
+        hashes = None if section["changes"] == "none" else columns.pop(0)[order]
+        return Chunk(
+            values["after"], values["upto"], Rows(ordinals[order], hashes, [one[order] for one in columns]), gone
+        )
+
+    def _joined(self, relation: dict[str, sql.Composable]) -> dict[str, sql.Composable]:
+        """The work list's rows and the source's, joined by key."""
+        key = self._work.source["key"]
+        return {
+            **relation,
+            "key": column(key[0]),
+            "rows": source.rows(self._work.source),
             "joined": sql.SQL(" AND ").join(
                 fill("{one} = {name}", one=column(one, "s"), name=column(name, "w"))
-                for one, name in zip(section["key"], self._names)
+                for one, name in zip(key, self._names)
             ),
         }
-        return [tuple(row) for row in queries.run(connection, SQL["page"], parts, **values)]
 
-    def _listed(self) -> dict[str, sql.Composable]:
-        shard = self._work.shard
+    def _refuse_repeated(self, distinct: Any, rows: int, values: dict[str, Any]) -> None:
+        if len(distinct) < rows:
+            raise SourceError(
+                f"{self._work.shard}: the source gives a key twice between ordinals {values['after'] + 1} and "
+                f"{values['upto']}; it did not when the run was planned. The next run says which"
+            )
+
+    def _listed(self, after: int, upto: int) -> tuple[Session, dict[str, sql.Composable], dict[str, Any]]:
+        """Where to ask for these ordinals, the work list there, and what it binds."""
+        shard, bounds = self._work.shard, {"after": after, "upto": upto}
         name = queries.table(f"work_{shard.run_id}_{shard.generation}")
-        return {"work": name, "selected": sql.SQL(SQL["selected"])}
+        if self._there is None:
+            return self._here, {"work": name, "selected": sql.SQL(SQL["selected"])}, bounds
+        keys = self._here.attempt(lambda connection: self._keys(connection, name, bounds))
+        relation, values = self._sent(keys)
+        return self._there, relation, {**bounds, **values}
 
-    def _keys(self, connection: Connection, bounds: dict[str, Any]) -> list[tuple[Any, ...]]:
+    def _keys(self, connection: Connection, work: sql.Composable, bounds: dict[str, Any]) -> list[tuple[Any, ...]]:
         keys = sql.SQL(", ").join(fill("{name}::text", name=column(name, "w")) for name in self._names)
-        parts = {"work": self._listed()["work"], "keys": keys}
+        parts = {"work": work, "keys": keys}
         return [tuple(row) for row in queries.run(connection, SQL["keys"], parts, **bounds)]
 
     def _sent(self, keys: list[tuple[Any, ...]]) -> tuple[dict[str, sql.Composable], dict[str, Any]]:
@@ -162,6 +209,32 @@ class Reader:
             names=queries.columns(self._names),
         )
         return {"work": relation, "selected": sql.SQL("true")}, values
+
+
+def _layout(work: Work, columns: dict[str, Column]) -> Optional[binary.Layout]:
+    """How a page of numbers is sent; None unless each input is one that the model is given as it is sent."""
+    declared = {item.name: item.dtype for item in work.signature.inputs}
+    kinds = [columns[name].kind for name in work.source["inputs"]]
+    if any((kind, declared[name]) not in _AS_SENT for kind, name in zip(kinds, work.source["inputs"])):
+        return None
+    hashed = None if work.source["changes"] == "none" else "V16"
+    return binary.Layout([">i8", "?", hashed, *(binary.SENT[kind] for kind in kinds)])
+
+
+def _sent(one: Column) -> sql.Composable:
+    """A number as the model gets it: a missing float is NaN there."""
+    value = column(one.name, "s")
+    return fill(SQL["nan"], value=value) if one.kind.startswith("float") else value
+
+
+def _join(pages: list[Rows], inputs: int) -> Rows:
+    if len(pages) == 1:
+        return pages[0]
+    if not pages:
+        return Rows(np.array([], np.int64), None, [[] for _ in range(inputs)])
+    hashes = None if pages[0].hashes is None else np.concatenate([page.hashes for page in pages])
+    columns = [concatenate([page.inputs[number] for page in pages]) for number in range(inputs)]
+    return Rows(np.concatenate([page.ordinals for page in pages]), hashes, columns)
 
 
 def _prepare(connection: Connection, shard: Shard) -> None:

@@ -14,9 +14,10 @@ from inference import memory, work
 from inference.channel import Channel, Closed
 from inference.database import PREDICTIONS, Databases
 from inference.errors import Interrupted
-from inference.predict import Predictor, Scored, Scorer
+from inference.predict import Predictor, Scorer
 from inference.progress import Progress
-from inference.read import Chunk, Reader
+from inference.read import Reader
+from inference.rows import Chunk, Scored
 from inference.stopping import stopping
 from inference.work import Work
 from inference.write import Writer

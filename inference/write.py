@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-import dataclasses
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
+from itertools import repeat
+from typing import IO, Any, Optional
 
+import numpy as np
 import psycopg2
+from psycopg2 import sql
 from sqlalchemy.engine import Connection
 
 from inference import queries
+from inference.binary import RESULTS, Layout
 from inference.bisect import bisect
 from inference.database import PREDICTIONS, Databases
-from inference.encode import escape
-from inference.predict import Outcome, Scored
+from inference.encode import NULL, encoder, escape
+from inference.rows import Lost, Predicted, Scored, concatenate, hash_of, plain, quarantined
 from inference.session import Session
 from inference.work import SQL, Work, identity, register, taken_over
+
+PREDICTED = b"predicted"
 
 
 class Writer:
@@ -24,7 +30,7 @@ class Writer:
     def __init__(self, databases: Databases, work: Work) -> None:
         self._shard = work.shard
         self._cursor = work.shard.cursor
-        self._outputs = [item.name for item in work.signature.outputs]
+        self._outputs = work.signature.outputs
         self._session = Session(databases, PREDICTIONS, lambda connection: register(connection, work.shard))
 
     def commit(self, scored: Scored, seconds: float, held: int, peak: int) -> None:
@@ -40,7 +46,7 @@ class Writer:
         def write(connection: Connection) -> None:
             if self._committed(connection, scored.upto):
                 return  # the answer to an earlier COMMIT was lost; it took effect
-            self._copy_all(connection, scored.outcomes)
+            self._copy_all(connection, scored)
             if queries.run(connection, SQL["advance"], **values).rowcount != 1:
                 raise taken_over(self._shard)
 
@@ -62,30 +68,75 @@ class Writer:
             raise taken_over(self._shard)
         return bool(row.cursor == upto)
 
-    def _copy_all(self, connection: Connection, outcomes: Sequence[Outcome]) -> None:
-        """COPY all outcomes; those that Postgres refuses are quarantined with its reason."""
-        for part, fault in bisect(outcomes, lambda rows: self._copy(connection, rows), (psycopg2.DataError,)):
-            if isinstance(fault, BaseException):
-                message = str(fault).splitlines()[0]
-                refused = dataclasses.replace(
-                    part[0], outcome="quarantined", error=type(fault).__name__, message=message, outputs=()
-                )
-                self._copy(connection, [refused])
+    def _copy_all(self, connection: Connection, scored: Scored) -> None:
+        """COPY all outcomes; predictions that Postgres refuses are quarantined with its reason."""
+        lost = list(scored.lost)
+        predicted = _join(scored.predicted)
+        if predicted:
+            for part, fault in bisect(
+                predicted, lambda rows: self._copy_predicted(connection, rows), (psycopg2.DataError,)
+            ):
+                if isinstance(fault, BaseException):
+                    lost.append(quarantined(int(part.ordinals[0]), hash_of(part), _first_line(fault)))
+        if lost:
+            self._copy(connection, SQL["copy_lost"], _lost_lines(lost))
 
-    def _copy(self, connection: Connection, outcomes: Sequence[Outcome]) -> None:
-        parts = {
+    def _copy_predicted(self, connection: Connection, rows: Predicted) -> None:
+        binary = all(isinstance(column, np.ndarray) for column in rows.outputs)
+        data = io.BytesIO(self._records(rows)) if binary else self._lines(rows)
+        self._copy(connection, SQL["copy_numbers" if binary else "copy_predicted"], data)
+
+    def _copy(self, connection: Connection, block: str, data: IO[Any]) -> None:
+        parts: dict[str, sql.Composable] = {
             "result": queries.table(f"result_{self._shard.run_id}_{self._shard.generation}"),
-            "outputs": queries.columns(self._outputs),
+            "outputs": queries.columns([item.name for item in self._outputs]),
         }
-        statement = queries.text(connection, queries.fill(SQL["copy_result"], **parts)).replace("%%", "%")
+        statement = queries.text(connection, queries.fill(block, **parts)).replace("%%", "%")
         with connection.begin_nested():
-            connection.connection.cursor().copy_expert(statement, self._lines(outcomes))
+            connection.connection.cursor().copy_expert(statement, data)
 
-    def _lines(self, outcomes: Sequence[Outcome]) -> io.StringIO:
-        lines = io.StringIO()
-        nothing = [None] * len(self._outputs)
-        for item in outcomes:
-            fields = (item.outcome, item.input_hash, item.error, item.message, *(item.outputs or nothing))
-            lines.write("\t".join([str(item.ordinal), *map(escape, fields)]) + "\n")
-        lines.seek(0)
-        return lines
+    def _records(self, rows: Predicted) -> bytes:
+        """COPY's binary format."""
+        codes = [RESULTS[item.type][0] for item in self._outputs]
+        hashed = [] if rows.hashes is None else [rows.hashes]
+        layout = Layout([">i8", f"S{len(PREDICTED)}", "V16" if hashed else None, *codes])
+        return layout.encode([rows.ordinals, PREDICTED, *hashed, *rows.outputs])
+
+    def _lines(self, rows: Predicted) -> io.StringIO:
+        """COPY's text format."""
+        columns = [
+            map(encoder(item.type), plain(values)) if isinstance(values, np.ndarray) else values
+            for item, values in zip(self._outputs, rows.outputs)
+        ]
+        hashes = repeat(NULL) if rows.hashes is None else _hexadecimal(rows.hashes.tobytes())
+        fields: list[Iterable[str]] = [map(str, rows.ordinals.tolist()), repeat(PREDICTED.decode()), hashes]
+        lines = map("\t".join, zip(*fields, *(map(escape, column) for column in columns)))
+        return io.StringIO("".join(line + "\n" for line in lines))
+
+
+def _join(parts: list[Predicted]) -> Optional[Predicted]:
+    if not parts:
+        return None
+    hashes = None if parts[0].hashes is None else np.concatenate([part.hashes for part in parts])
+    outputs = [concatenate(columns) for columns in zip(*(part.outputs for part in parts))]
+    return Predicted(np.concatenate([part.ordinals for part in parts]), hashes, outputs)
+
+
+def _hexadecimal(data: bytes) -> Iterator[str]:
+    text = data.hex()
+    return (text[start : start + 32] for start in range(0, len(text), 32))
+
+
+def _lost_lines(lost: list[Lost]) -> io.StringIO:
+    lines = io.StringIO()
+    for item in lost:
+        hashed = None if item.input_hash is None else item.input_hash.hex()
+        fields = (item.outcome, hashed, item.error, item.message)
+        lines.write("\t".join([str(item.ordinal), *map(escape, fields)]) + "\n")
+    lines.seek(0)
+    return lines
+
+
+def _first_line(error: BaseException) -> BaseException:
+    """What Postgres says, without the line of COPY where it happened."""
+    return type(error)(str(error).splitlines()[0])

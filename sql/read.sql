@@ -2,7 +2,7 @@
 
 -- The byte budget is applied before the values are read: `page` carries references to large values.
 -- name: page
-SELECT ordinal, present, octets_upto, {hash} AS input_hash, {inputs}
+SELECT ordinal, present, octets_upto, CAST({hash} AS text) AS input_hash, {inputs}
 FROM (
     SELECT w.ordinal, s.{key} IS NOT NULL AS present, {source_inputs},
            {octets} AS octets, sum({octets}) OVER (ORDER BY w.ordinal) AS octets_upto
@@ -10,6 +10,16 @@ FROM (
     WHERE {selected}) page
 WHERE octets_upto - octets < %(octets)s
 ORDER BY ordinal;
+
+-- Inputs of a fixed size: how many rows the byte budget allows is known before.
+-- name: page_of_numbers
+COPY (
+    SELECT w.ordinal, s.{key} IS NOT NULL, {hash}, {inputs}
+    FROM {work} w LEFT JOIN {rows} s ON {joined}
+    WHERE {selected}) TO STDOUT (FORMAT binary);
+
+-- name: nan
+coalesce({value}, 'NaN')
 
 -- name: selected
 w.ordinal > %(after)s AND w.ordinal <= %(upto)s AND NOT w.duplicate

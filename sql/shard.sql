@@ -42,8 +42,16 @@ WHERE run_id = %(run_id)s AND generation = %(generation)s AND shard = %(shard)s;
 UPDATE prediction.shard SET heartbeat = clock_timestamp()
 WHERE run_id = %(run_id)s AND generation = %(generation)s AND shard = %(shard)s AND attempt = %(attempt)s;
 
--- name: copy_result
-COPY {result} (ordinal, outcome, input_hash, error, message, {outputs}) FROM STDIN;
+-- name: copy_predicted
+COPY {result} (ordinal, outcome, input_hash, {outputs}) FROM STDIN;
+
+-- Outputs that all have a fixed size and no NULL.
+-- name: copy_numbers
+COPY {result} (ordinal, outcome, input_hash, {outputs}) FROM STDIN (FORMAT binary);
+
+-- Rows that are gone or in quarantine.
+-- name: copy_lost
+COPY {result} (ordinal, outcome, input_hash, error, message) FROM STDIN;
 
 -- name: advance
 UPDATE prediction.shard s

@@ -18,8 +18,9 @@ import pandas as pd
 
 from inference import shard
 from inference.database import Databases
-from inference.predict import Scored, Scorer
-from inference.read import Chunk, Reader
+from inference.predict import Scorer
+from inference.read import Reader
+from inference.rows import Chunk, Scored
 from inference.write import Writer
 
 SCORED = shard.QUEUED + 2  # one is being written, QUEUED wait, one finds no room

@@ -14,7 +14,6 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ import pandas as pd
 from inference import queries, shard, write
 from inference.database import Databases
 from inference.errors import InferenceError
-from inference.predict import Outcome
+from inference.rows import Predicted
 from tests.stub import Digest
 
 
@@ -57,8 +56,8 @@ class StopsWithin(io.StringIO):
 class Writer(write.Writer):
     chunks = 0
 
-    def _lines(self, outcomes: Sequence[Outcome]) -> io.StringIO:
-        lines = super()._lines(outcomes)
+    def _lines(self, rows: Predicted) -> io.StringIO:
+        lines = super()._lines(rows)
         self.chunks += 1
         return StopsWithin(lines.getvalue()) if self.chunks == 2 else lines
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,18 +75,26 @@ def register(folder: Path, name: str, source: Source, alias: str = "champion") -
     code.write_text(MODEL.format(**parts))
     columns = [("string", "digest"), ("long", "length"), ("double", "score"), ("string", "versions")]
     outputs = [ColSpec(kind, column) for kind, column in columns]
-    python, requirements = source.environment
+    path = Path(tempfile.mkdtemp(dir=folder)) / "model"
+    mlflow.pyfunc.save_model(
+        path,
+        python_model=str(code),
+        signature=ModelSignature(Schema([ColSpec("string", "text")]), Schema(outputs)),
+        input_example=pd.DataFrame({"text": ["where is my parcel", "thanks", "I want my money back"]}),
+        pip_requirements=source.environment[1],
+    )
+    return publish(path, name, source.environment, alias)
+
+
+def publish(path: Path, name: str, environment: tuple[str, list[str]], alias: str = "champion") -> str:
+    """Register the model in `path` as if it had been logged in `environment`; returns its version."""
+    import mlflow
+
+    python, requirements = environment
+    declared = yaml.safe_load((path / "python_env.yaml").read_text())
+    (path / "python_env.yaml").write_text(yaml.safe_dump({**declared, "python": f"{python}.1"}))
+    (path / "requirements.txt").write_text("".join(f"{line}\n" for line in requirements))
     with mlflow.start_run() as run:
-        path = folder / f"model-{run.info.run_id}"
-        mlflow.pyfunc.save_model(
-            path,
-            python_model=str(code),
-            signature=ModelSignature(Schema([ColSpec("string", "text")]), Schema(outputs)),
-            input_example=pd.DataFrame({"text": ["where is my parcel", "thanks", "I want my money back"]}),
-            pip_requirements=requirements,
-        )
-        environment = yaml.safe_load((path / "python_env.yaml").read_text())
-        (path / "python_env.yaml").write_text(yaml.safe_dump({**environment, "python": f"{python}.1"}))
         mlflow.log_artifacts(str(path), "model")
         client = mlflow.MlflowClient()
         if not client.search_registered_models(f"name = '{name}'"):

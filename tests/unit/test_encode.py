@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from inference.encode import BadOutput, encoder, escape
-from inference.predict import _columns
+from inference.predict import _columns, _typed
 
 UTC = datetime.timezone.utc
 KST = datetime.timezone(datetime.timedelta(hours=9))
@@ -117,4 +117,4 @@ RESULTS: list[tuple[Any, list[str], list[list[Any]]]] = [
 
 @pytest.mark.parametrize(("result", "names", "wanted"), RESULTS)
 def test_every_shape_of_answer_becomes_columns(result: Any, names: list[str], wanted: list[list[Any]]) -> None:
-    assert _columns(result, names, 2) == wanted
+    assert [_typed(column, "any") for column in _columns(result, names, 2)] == wanted
