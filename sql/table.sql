@@ -9,11 +9,12 @@ ORDER BY a.attnum;
 -- name: canonical
 SELECT format_type(%(type)s::text::regtype, -1);
 
+-- No foreign key to prediction.model: all rows of a run have one, and its run has the key.
 -- name: create_target
 CREATE TABLE {target} (
     {keys},
     input_hash   uuid,
-    model_id     integer NOT NULL REFERENCES prediction.model,
+    model_id     integer NOT NULL,
     run_id       bigint NOT NULL,
     predicted_at timestamptz NOT NULL,
     {outputs},

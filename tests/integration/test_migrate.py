@@ -134,3 +134,22 @@ def test_code_that_is_newer_than_the_schema_says_the_command(nothing: Databases,
     assert str(raised.value) == (
         f"the schema `prediction` is at migration {at}, this code needs {newest}. Run: python -m inference db upgrade"
     )
+
+
+def test_the_tables_of_older_jobs_lose_their_foreign_key_and_keep_their_rows(
+    nothing: Databases, tmp_path: Path
+) -> None:
+    for name in SHIPPED[:3]:
+        (tmp_path / f"{name}.sql").write_text((migrate.FOLDER / f"{name}.sql").read_text())
+    upgrade(nothing, tmp_path)
+    sql(nothing, "INSERT INTO prediction.model (name, version, digest, artifact, python_version, requirements, inputs, "
+                 "outputs, pickled) VALUES ('m', '1', 'd', 'a', '3.11', '[]', '[]', '[]', false)")  # fmt: skip
+    sql(nothing, "CREATE TABLE prediction.shop__blue (id bigint PRIMARY KEY, model_id integer NOT NULL REFERENCES "
+                 "prediction.model, model_name text)")  # fmt: skip
+    sql(nothing, "INSERT INTO prediction.shop__blue VALUES (1, 1, 'm')")
+
+    upgrade(nothing)
+
+    keys = "SELECT conrelid::regclass::text FROM pg_constraint WHERE confrelid = 'prediction.model'::regclass"
+    assert {name for (name,) in sql(nothing, keys)} == {"prediction.run", "prediction.shard", "prediction.quarantine"}
+    assert sql(nothing, "SELECT * FROM prediction.shop__blue") == [(1, 1, "m")]
