@@ -1,11 +1,11 @@
 # make help
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-down test lint clean
+.PHONY: help setup demo demo-down test e2e-frameworks scaling lint clean
 export MESSAGES
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
 
 setup:  ## .venv with the versions of requirements.txt; nothing to do if they are there
 	@scripts/setup
@@ -18,6 +18,12 @@ demo-down:  ## stop a demo that runs in another terminal
 
 test: setup  ## all checks and tests, as CI runs them
 	@scripts/test
+
+e2e-frameworks: setup  ## models of PyTorch 1.10, 1.11 and the current one side by side: minutes, 8 GB, a Docker engine
+	@.venv/bin/python -m pytest tests/frameworks
+
+scaling: setup  ## measure how a run grows with rows and shards: docs/scaling.md
+	@.venv/bin/python -m benchmarks.scaling
 
 lint: setup  ## the checks without the tests
 	@scripts/lint
