@@ -220,6 +220,11 @@ class Job(Section):
         return re.fullmatch(r"\s*\d+(\.\d+)?\s*", self.cost) is not None
 
     @property
+    def by_key(self) -> bool:
+        """Whether the ordinals of a run follow the key."""
+        return self.constant_cost and not self.scores_once
+
+    @property
     def scores_once(self) -> bool:
         """Whether equal inputs are scored once."""
         if self.source.changes == "none":

@@ -202,4 +202,7 @@ def _record(here: Connection, run_id: int, planned: Planned, search: Search | No
         complete=everything and planned.state == "empty",  # of a planned run, publish decides
         oldest=planned.oldest_pending,
         seconds=seconds,
+        by_key=search is not None and search.job.by_key and search.here is search.there,
+        schema=search and search.job.source.schema_name,
+        relation=search and search.job.source.relation,
     )

@@ -161,14 +161,17 @@ class Reader:
     def _joined(self, relation: dict[str, sql.Composable]) -> dict[str, sql.Composable]:
         """The work list's rows and the source's, joined by key."""
         key = self._work.source["key"]
+        conditions = [
+            fill("{one} = {name}", one=column(one, "s"), name=column(name, "w")) for one, name in zip(key, self._names)
+        ]
+        if self._work.dense:
+            parts = {"key": column(key[0]), "work_key": column(self._names[0]), "work": relation["work"]}
+            conditions.append(fill(SQL["in_range"], **parts))
         return {
             **relation,
             "key": column(key[0]),
             "rows": source.rows(self._work.source),
-            "joined": sql.SQL(" AND ").join(
-                fill("{one} = {name}", one=column(one, "s"), name=column(name, "w"))
-                for one, name in zip(key, self._names)
-            ),
+            "joined": sql.SQL(" AND ").join(conditions),
         }
 
     def _refuse_repeated(self, distinct: Any, rows: int, values: dict[str, Any]) -> None:

@@ -41,6 +41,7 @@ class Work:
     digest: str
     allow_pickle: bool
     signature: Signature
+    dense: bool  # ordinals follow the key, and most rows of the source are in the work list
 
 
 def begin(connection: Connection, run_id: int, generation: int, number: int, host: str) -> Work:
@@ -72,6 +73,7 @@ def begin(connection: Connection, run_id: int, generation: int, number: int, hos
         digest=run["digest"],
         allow_pickle=definition["model"]["allow_pickle"],
         signature=Signature.from_json(run["inputs"], run["outputs"]),
+        dense=run["dense"],
     )
 
 

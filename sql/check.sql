@@ -13,7 +13,7 @@ SELECT shard, cursor, last_ordinal FROM prediction.shard
 WHERE run_id = %(run_id)s AND generation = %(generation)s AND cursor < last_ordinal ORDER BY shard;
 
 -- name: sentinels
-SELECT EXISTS (SELECT FROM {work} WHERE ordinal = 0) AND EXISTS (SELECT FROM {result} WHERE ordinal = 0);
+SELECT EXISTS (SELECT FROM {work} WHERE ordinal = 0 AND NOT duplicate) AND EXISTS (SELECT FROM {result} WHERE ordinal = 0);
 
 -- A duplicate stands and falls with the row that was read for it, as long as that row's input was the planned one.
 -- name: fate

@@ -51,5 +51,8 @@ UPDATE prediction.run
 SET state = %(state)s, message = %(message)s, pending = %(pending)s, planned = %(planned)s, sweep = %(sweep)s,
     window_start = %(window_start)s, complete = %(complete)s, oldest_pending = %(oldest)s, heartbeat = clock_timestamp(),
     timings = jsonb_build_object('plan', %(seconds)s),
+    dense = %(by_key)s AND coalesce((
+        SELECT c.reltuples BETWEEN 1 AND 2 * %(planned)s FROM pg_class c
+        WHERE c.oid = to_regclass(quote_ident(%(schema)s) || '.' || quote_ident(%(relation)s))), false),
     finished_at = CASE WHEN %(state)s = 'planned' THEN NULL ELSE clock_timestamp() END
 WHERE run_id = %(run_id)s;

@@ -18,6 +18,11 @@ COPY (
     FROM {work} w LEFT JOIN {rows} s ON {joined}
     WHERE {selected}) TO STDOUT (FORMAT binary);
 
+-- Most rows between the first and the last key of the page are in it: Postgres need not look up each by itself.
+-- name: in_range
+s.{key} >= (SELECT {work_key} FROM {work} WHERE ordinal > %(after)s AND NOT duplicate ORDER BY ordinal LIMIT 1)
+AND s.{key} <= (SELECT {work_key} FROM {work} WHERE ordinal <= %(upto)s AND NOT duplicate ORDER BY ordinal DESC LIMIT 1)
+
 -- name: nan
 coalesce({value}, 'NaN')
 

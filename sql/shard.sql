@@ -1,7 +1,7 @@
 -- The progress of one shard. Whoever holds the latest attempt may move the cursor, and nobody else.
 
 -- name: run
-SELECT r.job, r.state, r.generation, r.definition, m.digest, m.inputs, m.outputs
+SELECT r.job, r.state, r.generation, r.definition, r.dense, m.digest, m.inputs, m.outputs
 FROM prediction.run r JOIN prediction.model m USING (model_id) WHERE r.run_id = %(run_id)s;
 
 -- Sessions of earlier attempts: a stopped one would keep its locks for ever.

@@ -47,8 +47,9 @@ SELECT %(run_id)s, %(generation)s, row_number() OVER (ORDER BY slice), %(model_i
        min(ordinal) - 1, sum(cost)
 FROM (
     SELECT ordinal, cost,
-           floor((sum(cost) OVER (ORDER BY ordinal) - cost / 2) / sum(cost) OVER () * %(shards)s) AS slice
-    FROM {work} WHERE ordinal > 0 AND NOT duplicate) sliced
+           floor((sum(cost) OVER (ORDER BY ordinal ROWS UNBOUNDED PRECEDING) - cost / 2) / total * %(shards)s) AS slice
+    FROM {work}, (SELECT sum(cost) AS total FROM {work} WHERE ordinal > 0 AND NOT duplicate) summed
+    WHERE ordinal > 0 AND NOT duplicate) sliced
 GROUP BY slice
 RETURNING shard;
 

@@ -114,6 +114,45 @@ def test_a_page_reads_its_own_rows_by_the_sources_key(
         assert page[0]["Shared Hit Blocks"] + page[0]["Shared Read Blocks"] < 6 * 2048
 
 
+def dense(databases: Databases, run_id: int) -> bool:
+    ((found,),) = sql(databases, "SELECT dense FROM prediction.run WHERE run_id = :run", run=run_id)
+    return bool(found)
+
+
+def test_a_page_of_a_first_run_is_a_range_of_the_key(company: Databases, sent: dict[str, list[Statement]]) -> None:
+    stub = Pipeline(company, job(cost="1", sizes={"chunk_rows": 20_000, "batch_rows": 20_000, "shard_rows": ROWS}))
+    planned = stub.plan()
+    assert dense(company, planned.run_id)
+    sent.clear()
+    stub.predict(planned)
+
+    pages = [explain(company, statement) for statement in sent[read.SQL["page"]][::3]]
+
+    assert [page[0]["Actual Rows"] for page in pages] == [20_000] * 4
+    for page in pages:
+        assert scans(page)["message"] == {"Index Scan"}
+        # One pass over the range, or a look-up of each row: never the source.
+        assert (
+            sum(node["Actual Rows"] * node["Actual Loops"] for node in page if node.get("Relation Name") == "message")
+            <= 20_000
+        )
+    assert stub.finish(planned) == "published"
+    assert sql(company, "SELECT count(*) FROM prediction.intent") == [(ROWS,)]
+
+
+@pytest.mark.parametrize("change", ["few rows", "by cost", "deduplicated", "no statistics"])
+def test_only_a_dense_run_in_the_order_of_its_key_is_read_by_ranges(databases: Databases, change: str) -> None:
+    create_messages(databases, [f"message {number}" for number in range(1000)])
+    if change != "no statistics":
+        sql(databases, "ANALYZE message")
+    settings = {"by cost": {"cost": "length(text)"}, "deduplicated": {"deduplicate": True}}.get(change, {})
+    planned = Pipeline(databases, job(**{"cost": "1", **settings})).plan(
+        row_limit=499 if change == "few rows" else None
+    )
+
+    assert not dense(databases, planned.run_id)
+
+
 def test_the_search_of_a_window_reads_the_rows_of_the_window_by_the_cursors_index(
     company: Databases, sent: dict[str, list[Statement]]
 ) -> None:
