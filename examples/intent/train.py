@@ -78,6 +78,8 @@ def inverse_frequency(ngrams: Ngrams, buckets: int) -> npt.NDArray[np.float32]:
 def train(texts: list[str], labels: list[str]) -> tuple[dict[str, object], dict[str, torch.Tensor]]:
     """The model's config and weights, the two artifacts that IntentModel loads."""
     p = HYPERPARAMETERS
+    # A step takes milliseconds: two threads wait for each other, spinning, for longer than they work.
+    torch.set_num_threads(1)
     torch.manual_seed(p["seed"])
     random = np.random.default_rng(p["seed"])
     names = sorted(set(labels))
