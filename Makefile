@@ -1,8 +1,8 @@
 # make help
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-down test e2e-frameworks scaling lint clean
-export MESSAGES
+.PHONY: help setup demo demo-down test e2e-frameworks bench scaling lint clean
+export MESSAGES QUICK
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
@@ -21,6 +21,9 @@ test: setup  ## all checks and tests, as CI runs them
 
 e2e-frameworks: setup  ## models of PyTorch 1.10, 1.11 and the current one side by side: minutes, 8 GB, a Docker engine
 	@.venv/bin/python -m pytest tests/frameworks
+
+bench: setup  ## ours beside COPY, bare SQL and pandas, in one run; QUICK=1 for a short one
+	@.venv/bin/python -m benchmarks
 
 scaling: setup  ## measure how a run grows with rows and shards: docs/scaling.md
 	@.venv/bin/python -m benchmarks.scaling

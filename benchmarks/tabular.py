@@ -79,7 +79,7 @@ def create(postgres: Postgres, database: str, rows: int) -> Databases:
     values = ", ".join("random() * 2 - 1" for _ in COLUMNS)
     with databases.begin("predictions") as connection:
         connection.exec_driver_sql(f"CREATE TABLE measurement (id bigint PRIMARY KEY, {columns})")
-        connection.exec_driver_sql(f"INSERT INTO measurement SELECT n, {values} FROM generate_series(1, {rows}) n")  # noqa: S608
+        connection.exec_driver_sql(f"INSERT INTO measurement SELECT n, {values} FROM generate_series(1, {rows}) n")
     with databases.connect("predictions") as connection:
         connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql("VACUUM ANALYZE measurement")
     return databases
@@ -93,3 +93,15 @@ def job(**changes: Any) -> Job:
         "sizes": {"chunk_rows": CHUNK_ROWS, "batch_rows": CHUNK_ROWS}, **changes,
     }  # fmt: skip
     return Job.model_validate(content)
+
+
+def count(databases: Databases, relation: str) -> int:
+    with databases.begin("predictions") as connection:
+        return int(connection.exec_driver_sql(f"SELECT count(*) FROM {relation}").scalar_one())
+
+
+def load() -> Any:
+    """The registered model in this process, as every contestant but ours calls it."""
+    import mlflow.pyfunc
+
+    return mlflow.pyfunc.load_model(f"models:/{MODEL}@champion")
