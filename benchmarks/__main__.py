@@ -2,7 +2,9 @@
 
 Figures 3, 4 and 6 so far (numbers, limited by reading and writing). Contestants take turns, and each figure is a ratio
 of medians of one run. pandas is judged with the settings that `to_sql` has; with a COPY method of one's own, which its
-documentation shows, it is run and shown as well. Writes benchmarks/results.json; ends with 1 and the names of the figures that missed their bar.
+documentation shows, it is run and shown as well.
+
+Writes benchmarks/results.json; ends with 1 and the names of the figures that missed their bar.
 """
 
 from __future__ import annotations
