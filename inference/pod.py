@@ -136,10 +136,10 @@ def waits_for(found: Pod) -> str:
 def judge_waiting(found: Pod, job: Job) -> None:
     """Raises if waiting longer would not help: PermanentError if a retry would not either."""
     reason = (_state(found).get("waiting") or {}).get("reason")
-    what = f"pod {found['metadata']['name']} cannot start: {waits_for(found)}"
+    what = f"pod {found['metadata']['name']} cannot start: {waits_for(found)}".rstrip(".")
     if "failed to sync" in what:
         return  # of a busy node, which asks for the secret again in a moment
-    if reason in NEEDS_A_PERSON and "secret" in what:
+    if reason in NEEDS_A_PERSON and "secret" in what.lower():
         keys = ", ".join(item["name"] for item in _connections(job))
         raise ConfigurationError(
             f"{what}. Secret {job.kubernetes.secret} (kubernetes.secret of the job file) in namespace "

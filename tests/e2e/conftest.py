@@ -28,6 +28,8 @@ from services.mlflow_server import MlflowServer
 from services.postgres import Postgres
 from tests.conftest import memory_folder
 from tests.e2e.docker_company import company, engine  # noqa: F401
+from tests.e2e.image_registry import image_registry  # noqa: F401
+from tests.e2e.kubernetes_company import cluster  # noqa: F401
 from tests.e2e.messages import messages
 from tests.stub import create_messages
 

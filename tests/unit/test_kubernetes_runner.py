@@ -1,0 +1,141 @@
+"""The runner `kubernetes` without a cluster: a log that breaks off, a server that is away, what plan asks for."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from inference import cluster, image, kubernetes_runner
+from inference.errors import ConfigurationError, ModelError, RetryableError, Unavailable
+from inference.registry import Version
+from services.files import free_port
+
+RUNNING = {"metadata": {"name": "p"}, "status": {"containerStatuses": [{"state": {"running": {}}}]}}
+ENDED = {"metadata": {"name": "p"}, "status": {"phase": "Succeeded"}}
+AWAY = Unavailable("the server is away")
+
+
+class Streams:
+    """A cluster whose log is read in several goes, each a list of lines that may end with an error."""
+
+    def __init__(self, *streams: list[bytes | Exception], pods: list[Any]) -> None:
+        self.streams, self.pods = list(streams), pods
+        self.since: list[int | None] = []
+
+    def log(self, name: str, since_seconds: int | None) -> Iterator[bytes]:
+        self.since.append(since_seconds)
+        for item in self.streams.pop(0) if self.streams else [AWAY]:
+            if isinstance(item, Exception):
+                raise item
+            yield item
+
+    def read(self, name: str) -> Any:
+        return self.pods.pop(0) if len(self.pods) > 1 else self.pods[0]
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kubernetes_runner, "POLL_SECONDS", 0)
+
+
+def said(streams: Streams) -> list[str]:
+    return list(kubernetes_runner._lines(streams, "p"))  # type: ignore[arg-type]
+
+
+def test_a_log_that_breaks_off_goes_on_without_a_gap_or_a_line_twice() -> None:
+    streams = Streams(
+        [b"01 one\n02 two\n03 th", AWAY], [b"02 two\n03 three\n"], [b"03 three\n04 four 4\n"],
+        pods=[RUNNING, RUNNING, ENDED],
+    )  # fmt: skip
+
+    assert said(streams) == ["one", "two", "three", "four 4"]
+    assert streams.since == [None, 5, 5]
+
+
+def test_the_rest_of_the_log_of_a_pod_that_has_ended_is_asked_for_but_not_for_ever(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    assert said(Streams([b"01 one\n", AWAY], [b"01 one\n02 two\n"], pods=[ENDED])) == ["one", "two"]
+    with caplog.at_level(logging.WARNING):
+        assert said(Streams([b"01 one\n", AWAY], pods=[ENDED])) == ["one"]
+    assert "the log of pod p broke off: the server is away" in caplog.text
+
+
+def test_a_pod_that_somebody_deletes_or_whose_node_is_lost_ends_the_wait() -> None:
+    deleted = {**RUNNING, "metadata": {"name": "p", "deletionTimestamp": "2026-11-24T00:00:00Z"}}
+
+    with pytest.raises(RetryableError, match="pod p is being deleted: by somebody, or because its node was lost"):
+        said(Streams([AWAY], pods=[deleted]))
+    with pytest.raises(RetryableError, match="pod p is gone: somebody deleted it"):
+        said(Streams([b"01 one\n"], pods=[None]))
+
+
+def test_a_server_that_does_not_answer_is_named_with_the_cause(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    address = f"http://127.0.0.1:{free_port(57800)}"
+    content = {
+        "current-context": "c", "contexts": [{"name": "c", "context": {"cluster": "c", "user": "c"}}],
+        "clusters": [{"name": "c", "cluster": {"server": address}}], "users": [{"name": "c", "user": {"token": "s3c"}}],
+    }  # fmt: skip
+    (tmp_path / "kubeconfig").write_text(yaml.safe_dump(content))
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+
+    with (
+        pytest.raises(
+            Unavailable, match=rf"API server {address} does not answer: cannot read pod p: .*Connection refused"
+        ) as caught,
+        cluster.connect("predictions") as pods,
+    ):
+        pods.read("p")
+    assert "s3c" not in str(caught.value)
+
+
+def test_without_a_configuration_both_ways_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "nowhere"))
+
+    with pytest.raises(ConfigurationError, match=r"no Kubernetes cluster is configured: .* set KUBECONFIG on the work"):
+        with cluster.connect("predictions"):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "error"),
+    [
+        (403, 'pods is forbidden: User "worker" cannot create resource "pods"', ConfigurationError),
+        (403, "pods p is forbidden: exceeded quota: gpus, requested: 1, used: 4, limited: 4", RetryableError),
+        (404, 'namespaces "predictions" not found', ConfigurationError),
+        (422, "Pod p is invalid: spec.containers[0].image: Required value", ConfigurationError),
+        (429, "too many requests", Unavailable),
+        (503, "the server is currently unable to handle the request", Unavailable),
+    ],
+)
+def test_a_refusal_says_whether_a_retry_helps(status: int, message: str, error: type[Exception]) -> None:
+    found = cluster.Cluster(None, "https://api.example", "predictions")._refusal("create pod", status, message)
+
+    assert type(found) is error
+    assert str(found).startswith(
+        f"the Kubernetes API server https://api.example (namespace predictions): cannot create pod: {message}"
+    )
+
+
+def test_a_version_whose_image_is_in_no_registry_is_refused_with_the_command() -> None:
+    class Tags:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def tags(self, version: Version) -> dict[str, str]:
+            return {image.NAME: self.name, image.ID: "sha256:1"}
+
+    version, digest = Version("intent", "3", "models:/m-1", None), f"r.example/inference/intent@sha256:{'a' * 64}"
+
+    assert image.pushed(Tags(digest), version).name == digest  # type: ignore[arg-type]
+    with pytest.raises(
+        ModelError,
+        match=r"^intent version 3: its image inference/intent:0a is on one machine only.* reach by the same name: "
+        r"INFERENCE_REGISTRY=host:port python -m inference image build intent:3$",
+    ):
+        image.pushed(Tags("inference/intent:0a"), version)  # type: ignore[arg-type]
