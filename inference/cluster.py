@@ -46,6 +46,8 @@ class Cluster:
 
     def log(self, name: str, since_seconds: int | None) -> Iterator[bytes]:
         """Follow what the shard says, each line after its time."""
+        from urllib3.exceptions import ReadTimeoutError
+
         with self._answers(f"read the log of pod {name}"):
             response = self._api.read_namespaced_pod_log(
                 name, self._namespace, container=CONTAINER, follow=True, timestamps=True,
@@ -53,6 +55,8 @@ class Cluster:
             )  # fmt: skip
             try:
                 yield from response.stream()
+            except ReadTimeoutError:  # a long call of the model, or a connection that is lost without a word
+                raise Unavailable(f"nothing was heard of it for {SILENCE[1]} s") from None
             finally:
                 response.close()
 

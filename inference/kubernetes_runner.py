@@ -125,7 +125,7 @@ def _lines(pods: Cluster, name: str) -> Iterator[str]:
             complete = True
         except Unavailable as error:
             complete, broken = False, broken + 1
-            log.warning("the log of pod %s broke off: %s", name, error)
+            log.info("the log of pod %s is asked for again: %s", name, error)
         found = _read(pods, name)
         if pod.ended(found) and (complete or broken >= LOG_ATTEMPTS):
             return

@@ -10,7 +10,7 @@ import secrets as random
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -132,8 +132,10 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         left, self.server.cut_log = self.server.cut_log, None
-        with suppress(docker.errors.NotFound):
-            for line in pod.container.logs(stream=True, follow=True, timestamps=True, **since):
+        with suppress(docker.errors.NotFound), closing(
+            pod.container.logs(stream=True, follow=True, timestamps=True, **since)
+        ) as lines:  # fmt: skip
+            for line in lines:
                 if left == 0:
                     self.close_connection = True
                     return None

@@ -119,6 +119,7 @@ def start(folder: Path, postgres: Postgres) -> World:
     dags = job_files(folder / "dags")
     state = {**mlflow.env(), "INFERENCE_STATE": str(STATE), "INFERENCE_JOBS": str(dags / "jobs")}
     state["INFERENCE_DOCKER_NETWORK"] = "host"  # this Postgres listens on 127.0.0.1 only
+    state["KUBECONFIG"] = str(folder / "kubeconfig")  # written by the test whose job runs in pods
     connections = {"predictions": address}
     airflow = Airflow(folder / "airflow", postgres, dags=dags, connections=connections, extra_env=state, port=56080)
     env = {**os.environ, **state, "AIRFLOW_CONN_PREDICTIONS": address, "PYTHONPATH": str(ROOT)}

@@ -16,7 +16,7 @@ from services.files import free_port
 from tests.e2e.docker_company import await_true
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def image_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Its host:port."""
     if not shutil.which("docker-registry"):

@@ -17,6 +17,8 @@ from tests.e2e.api_server import ApiServer, serving
 from tests.e2e.docker_company import Company
 
 NAMESPACE, SECRET_NAME = "predictions", "prediction-connections"  # as a job file says by default
+# One image for all tests, since each costs a build, a check and a push: slow by the call, hungry by the row.
+MODEL = images.Source(predict=f"{images.SLOW}\n{images.HUNGRY}")
 
 
 @dataclass
@@ -27,8 +29,8 @@ class InCluster:
     server: ApiServer
     registry: str
 
-    def job(self, name: str, source: images.Source, /, **changes: Any) -> Job:
-        model = self.company.model(f"in_cluster_{len(source.predict)}", source)
+    def job(self, name: str, /, **changes: Any) -> Job:
+        model = self.company.model("podded", MODEL)
         return self.company.job(name, model, **{"runner": "kubernetes", **changes})
 
     def pods(self, **labels: object) -> list[dict[str, Any]]:
@@ -45,13 +47,13 @@ def cluster(company: Company, image_registry: str) -> Iterator[InCluster]:
         patch.setenv("INFERENCE_REGISTRY", image_registry)
         patch.setattr(kubernetes_runner, "POLL_SECONDS", 0.1)
         yield InCluster(company, server, image_registry)
-        remove_images(company, image_registry)
+        remove_images(company.client, image_registry)
 
 
-def remove_images(company: Company, address: str) -> None:
+def remove_images(client: Any, address: str) -> None:
     """The names that lead to a registry which is no more."""
-    for found in company.client.images.list():
+    for found in client.images.list():
         for name in (*found.tags, *found.attrs["RepoDigests"]):
             if name.startswith(address):
                 with suppress(docker.errors.NotFound):  # a digest goes with its last tag
-                    company.client.images.remove(name)
+                    client.images.remove(name)
