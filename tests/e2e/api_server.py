@@ -10,7 +10,7 @@ import secrets as random
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -132,9 +132,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         left, self.server.cut_log = self.server.cut_log, None
-        with suppress(docker.errors.NotFound), closing(
-            pod.container.logs(stream=True, follow=True, timestamps=True, **since)
-        ) as lines:  # fmt: skip
+        with suppress(docker.errors.NotFound), following(pod.container, **since) as lines:
             for line in lines:
                 if left == 0:
                     self.close_connection = True
@@ -146,6 +144,15 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *arguments: Any) -> None:
         """Nothing: this server's requests are no part of a test's output."""
+
+
+@contextmanager
+def following(container: Any, **since: float) -> Iterator[Iterator[bytes]]:
+    lines = container.logs(stream=True, follow=True, timestamps=True, **since)
+    try:
+        yield lines
+    finally:
+        lines._response.close()  # its own close() leaves a half of the socket open
 
 
 def status(code: int, message: str) -> tuple[int, dict[str, Any]]:
