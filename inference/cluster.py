@@ -16,6 +16,7 @@ from inference import engine
 from inference.errors import ConfigurationError, InferenceError, RetryableError, Unavailable
 from inference.pod import CONTAINER, Pod
 
+POLL_SECONDS = 0.5
 SECONDS = (5, 30)  # to connect; to answer
 SILENCE = (5, 60)  # of a log that is followed; shards speak every 10 s
 REFUSALS = {400, 401, 403, 404, 405, 413, 422}  # the request is wrong, and the same one will be again
@@ -33,6 +34,15 @@ class Cluster:
 
     def read(self, name: str) -> Pod | None:
         return self._ask(f"read pod {name}", "read_namespaced_pod", (404,), name=name)
+
+    def present(self, name: str) -> Pod:
+        """Raises RetryableError if there is no such pod any more."""
+        found = self.read(name)
+        if found is None:
+            raise RetryableError(
+                f"pod {name} is gone: somebody deleted it, or its node was drained; a retry goes on from the last chunk"
+            )
+        return found
 
     def find(self, labels: Mapping[str, str]) -> list[Pod]:
         selector = ",".join(f"{key}={value}" for key, value in labels.items())
@@ -125,4 +135,4 @@ def _message(error: Any) -> str:
     try:
         return str(json.loads(error.body)["message"])
     except (TypeError, ValueError, KeyError):
-        return f"{error.status} {error.reason}"
+        return " ".join(f"{error.status or ''} {error.reason}".split())

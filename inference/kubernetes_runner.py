@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from inference import cluster, containers, pod
+from inference import cluster, containers, pod, pod_log
 from inference.cluster import Cluster
 from inference.database import Databases
 from inference.errors import InferenceError, RetryableError, Unavailable
@@ -19,13 +19,10 @@ from inference.fields import seconds
 from inference.job import Job
 from inference.model import Model
 from inference.pod import Pod
-from inference.process import arguments, follow, interrupt, lines, on_sigterm
+from inference.process import arguments, follow, interrupt, on_sigterm
 from inference.registry import Registry
 
 log = logging.getLogger(__name__)
-POLL_SECONDS = 0.5
-LOG_ATTEMPTS = 5  # at the rest of the log of a container that has ended
-OVERLAP_SECONDS = 5  # that a log is asked for again after a break; lines that were seen are left out
 
 
 def run(
@@ -41,8 +38,8 @@ def run(
         try:
             _claim(pods, databases, job, wanted)
             pod.verify(_await_start(pods, job, name), model.image.name)
-            last = follow(_lines(pods, name))
-            _judge(databases, job, whose, _read(pods, name), last)
+            last = follow(pod_log.lines(pods, name))
+            _judge(databases, job, whose, pods.present(name), last)
         except Unavailable:
             keep = True  # the pod may be well
             raise
@@ -91,13 +88,13 @@ def _claim(pods: Cluster, databases: Databases, job: Job, wanted: Mapping[str, A
                 f"node lost? Once that is known to be down: kubectl -n {job.kubernetes.namespace} delete pod --force "
                 f"{name}"
             )
-        time.sleep(POLL_SECONDS)
+        time.sleep(cluster.POLL_SECONDS)
 
 
 def _await_start(pods: Cluster, job: Job, name: str) -> Pod:
     end = time.monotonic() + seconds(job.kubernetes.start_timeout)
     said = ""
-    while not pod.started(found := _read(pods, name)):
+    while not pod.started(found := pods.present(name)):
         pod.judge_waiting(found, job)
         reason = pod.waits_for(found)
         if reason != said:
@@ -107,37 +104,7 @@ def _await_start(pods: Cluster, job: Job, name: str) -> Pod:
             raise RetryableError(
                 f"pod {name} has not started within kubernetes.start_timeout {job.kubernetes.start_timeout}: {reason}"
             )
-        time.sleep(POLL_SECONDS)
-    return found
-
-
-def _lines(pods: Cluster, name: str) -> Iterator[str]:
-    """What the shard says, line by line, until it has ended; a stream that breaks is taken up again."""
-    seen, heard, broken = "", time.monotonic(), 0
-    while True:
-        since = int(time.monotonic() - heard) + OVERLAP_SECONDS if seen else None
-        try:
-            for line in lines(pods.log(name, since)):
-                time_stamp, _, text = line.partition(" ")
-                if time_stamp > seen:  # of fixed length, in nanoseconds
-                    seen, heard, broken = time_stamp, time.monotonic(), 0
-                    yield text
-            complete = True
-        except Unavailable as error:
-            complete, broken = False, broken + 1
-            log.info("the log of pod %s is asked for again: %s", name, error)
-        found = _read(pods, name)
-        if pod.ended(found) and (complete or broken >= LOG_ATTEMPTS):
-            return
-        if pod.deleting(found) and broken >= LOG_ATTEMPTS:
-            raise RetryableError(f"pod {name} is being deleted: by somebody, or because its node was lost")
-        time.sleep(POLL_SECONDS)
-
-
-def _read(pods: Cluster, name: str) -> Pod:
-    found = pods.read(name)
-    if found is None:
-        raise RetryableError(f"pod {name} is gone: somebody deleted it, or its node was drained; a retry goes on")
+        time.sleep(cluster.POLL_SECONDS)
     return found
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import docker
 import pytest
 
-from inference import kubernetes_runner
+from inference import cluster as cluster_client
 from inference.job import Job
 from tests.e2e import images
 from tests.e2e.api_server import ApiServer, serving
@@ -45,7 +45,7 @@ def cluster(company: Company, image_registry: str) -> Iterator[InCluster]:
         server.write_kubeconfig(company.folder / "kubeconfig")
         patch.setenv("KUBECONFIG", str(company.folder / "kubeconfig"))
         patch.setenv("INFERENCE_REGISTRY", image_registry)
-        patch.setattr(kubernetes_runner, "POLL_SECONDS", 0.1)
+        patch.setattr(cluster_client, "POLL_SECONDS", 0.1)
         yield InCluster(company, server, image_registry)
         remove_images(company.client, image_registry)
 
