@@ -26,7 +26,7 @@ class RunningPod:
         self.body, self._client, self._secrets = body, client, secrets
         self.container: Any = None
         self._waiting = ("ContainerCreating", "")
-        self._unscheduled = ""
+        self._unscheduled = self._image_id = ""
 
     def start(self) -> None:
         spec = self.body["spec"]
@@ -39,6 +39,9 @@ class RunningPod:
             self._pull(one["image"])
             made = self._client.containers.create(one["image"], one["args"], **wanted)
             made.start()
+            repository = one["image"].partition("@")[0]
+            digests = made.image.attrs["RepoDigests"]
+            self._image_id = next(digest for digest in digests if digest.startswith(f"{repository}@"))
             self.container = made
         except Waiting as reason:
             self._waiting = reason.args
@@ -69,7 +72,7 @@ class RunningPod:
             return {**self.body, "status": {"phase": "Pending", "conditions": [why]}}
         state, phase = self._state()
         one = self.body["spec"]["containers"][0]
-        status = {"name": one["name"], "image": one["image"], "imageID": self._image_id(), "state": state}
+        status = {"name": one["name"], "image": one["image"], "imageID": self._image_id, "state": state}
         return {**self.body, "status": {"phase": phase, "containerStatuses": [status]}}
 
     def _state(self) -> tuple[dict[str, Any], str]:
@@ -84,13 +87,6 @@ class RunningPod:
         return {"terminated": {"exitCode": found["ExitCode"], "reason": reason}}, (
             "Failed" if found["ExitCode"] else "Succeeded"
         )
-
-    def _image_id(self) -> str:
-        if self.container is None:
-            return ""
-        repository = self.body["spec"]["containers"][0]["image"].partition("@")[0]
-        digests = self.container.image.attrs["RepoDigests"]
-        return next((one for one in digests if one.startswith(f"{repository}@")), self.container.image.id)
 
     def delete(self, seconds: int, then: Any) -> None:
         """End in the background, as a kubelet does; `then` is called when nothing is left."""

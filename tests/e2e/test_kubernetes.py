@@ -140,8 +140,8 @@ def test_an_interrupted_command_line_and_a_lost_worker_leave_no_pod(cluster: InC
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
     def others() -> list[dict[str, Any]]:
-        labels = [one["metadata"]["labels"]["inference.run"] for one in cluster.pods(job="left")]
-        return [one for one, run in zip(cluster.pods(job="left"), labels) if run != str(planned.run_id)]
+        own = str(planned.run_id)
+        return [one for one in cluster.pods(job="left") if one["metadata"]["labels"]["inference.run"] != own]
 
     with pytest.raises(KeyboardInterrupt):
         pipeline.run(cluster.company.databases, a_job, Request(), lambda _: None, lambda _: Interrupting())

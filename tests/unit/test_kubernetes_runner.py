@@ -12,7 +12,7 @@ import pytest
 import yaml
 from urllib3.exceptions import ReadTimeoutError
 
-from inference import cluster, containers, image, kubernetes_runner, pod_log
+from inference import cluster, containers, image, kubernetes_runner, pod_log, runner
 from inference.database import Databases
 from inference.errors import ConfigurationError, ModelError, RetryableError, Unavailable
 from inference.job import Job
@@ -236,7 +236,7 @@ def test_a_refusal_says_whether_a_retry_helps(status: int, message: str, error: 
     )
 
 
-def test_a_version_whose_image_is_in_no_registry_is_refused_with_the_command() -> None:
+def test_plan_refuses_a_version_whose_image_is_in_no_registry_with_the_command() -> None:
     class Tags:
         def __init__(self, name: str) -> None:
             self.name = name
@@ -244,12 +244,15 @@ def test_a_version_whose_image_is_in_no_registry_is_refused_with_the_command() -
         def tags(self, version: Version) -> dict[str, str]:
             return {image.NAME: self.name, image.ID: "sha256:1"}
 
-    version, digest = Version("intent", "3", "models:/m-1", None), f"r.example/inference/intent@sha256:{'a' * 64}"
+    def ready(name: str) -> Model:
+        version = Version("intent", "3", "models:/m-1", None)
+        return runner.ready(Tags(name), job(runner="kubernetes"), Model(1, version, None))  # type: ignore[arg-type]
 
-    assert image.pushed(Tags(digest), version).name == digest  # type: ignore[arg-type]
+    digest = f"r.example/inference/intent@sha256:{'a' * 64}"
+    assert ready(digest).image == Image(digest, "sha256:1")
     with pytest.raises(
         ModelError,
         match=r"^intent version 3: its image inference/intent:0a is on one machine only.* reach by the same name: "
         r"INFERENCE_REGISTRY=host:port python -m inference image build intent:3$",
     ):
-        image.pushed(Tags("inference/intent:0a"), version)  # type: ignore[arg-type]
+        ready("inference/intent:0a")
