@@ -17,8 +17,8 @@ from tests.e2e.api_server import ApiServer, serving
 from tests.e2e.docker_company import Company
 
 NAMESPACE, SECRET_NAME = "predictions", "prediction-connections"  # as a job file says by default
-# One image for all tests, since each costs a build, a check and a push: slow by the call, hungry by the row.
-MODEL = images.Source(predict=f"{images.SLOW}\n{images.HUNGRY}")
+# One image for all tests, since each costs a build, a check and a push: hungry and slow by the row.
+MODEL = images.Source(predict=f"{images.HUNGRY}\ntime.sleep(0.01 * len(texts))")
 
 
 @dataclass
