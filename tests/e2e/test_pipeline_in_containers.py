@@ -60,7 +60,7 @@ def add(world: World, runner: str, folder: Path, monkeypatch: pytest.MonkeyPatch
     for variable in ("MLFLOW_TRACKING_URI", "INFERENCE_STATE"):
         monkeypatch.setenv(variable, world.env[variable])
     mlflow.set_tracking_uri(world.mlflow.url)
-    images.register(folder, name, images.Source(predict=images.SLOW))
+    images.register(folder, name, images.Source(predict="time.sleep(0.015 * len(texts))"))
     image.build(world.databases, Registry(), name, "champion", [])
     (world.folder / "dags" / "jobs" / f"{name}.yaml").write_text(JOB.format(name=name, runner=runner))
     world.api.await_dag(name, 60)
