@@ -1,19 +1,22 @@
-"""The containers that carry shards: their names and labels, and the removal of those that nobody needs any more."""
+"""The containers that carry shards: their names and labels, what their end means, and the removal of those that nobody
+needs any more. Pods have the same labels, and their end means the same."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from inference import engine, queries
 from inference.database import PREDICTIONS, Databases
-from inference.errors import InferenceError
+from inference.errors import InferenceError, PermanentError, RetryableError
 from inference.job import Job
+from inference.process import judge as judge_code
 
 log = logging.getLogger(__name__)
 SQL = queries.load("containers")
+Labels = Mapping[str, str]
 
 
 def labels(databases: Databases, job: Job, run_id: int, generation: int, shard: int) -> dict[str, str]:
@@ -23,10 +26,44 @@ def labels(databases: Databases, job: Job, run_id: int, generation: int, shard: 
     return {f"inference.{key}": value for key, value in found.items()}
 
 
-def name(whose: dict[str, str]) -> str:
+def name(whose: Labels) -> str:
     """The same for each attempt at a shard, so that there is one container for it."""
     values = {key.removeprefix("inference."): value for key, value in whose.items()}
     return "inference-{job}-run{run}-generation{generation}-shard{shard}-{database}".format(**values)
+
+
+def of_job(databases: Databases, job: Job) -> dict[str, str]:
+    """The labels that all containers of a job have."""
+    return {"inference.job": job.name, "inference.database": _database(databases)}
+
+
+def over(databases: Databases, job: Job) -> Callable[[Labels], bool]:
+    """Tells by a container's labels whether its run is over."""
+    with databases.begin(PREDICTIONS) as connection:
+        rows = queries.run(connection, SQL["open_runs"], job=job.name)
+        open_runs = {(str(row.run_id), str(row.generation)) for row in rows}
+    return lambda found: (found["inference.run"], found["inference.generation"]) not in open_runs
+
+
+def what(whose: Labels) -> str:
+    return f"run {whose['inference.run']} shard {whose['inference.shard']}"
+
+
+def judge(whose: Labels, code: int, last: str) -> None:
+    """Raise what an exit code says. 128 + n is a signal, as a shell says it."""
+    judge_code(128 - code if code > 128 else code, what(whose), last)
+
+
+def judge_memory(databases: Databases, job: Job, whose: Labels) -> None:
+    """After a kill at the memory limit: one retry with half the batch, then no more."""
+    ids = {key: int(whose[f"inference.{key}"]) for key in ("run", "generation", "shard")}
+    with databases.begin(PREDICTIONS) as connection:
+        row = queries.run(connection, SQL["memory_kill"], **ids).one()
+    limit = job.resources.memory
+    said = f"{what(whose)}: out of memory: a container reached resources.memory {limit}"
+    if row.memory_kills > 1:
+        raise PermanentError(f"{said} again, at {row.tried} rows a call. Raise it, or lower sizes.batch_rows.")
+    raise RetryableError(f"{said}; a retry starts with {row.batch_rows or 'fewer'} rows a call")
 
 
 def remove(client: Any, container_name: str) -> None:
@@ -47,23 +84,20 @@ def remove(client: Any, container_name: str) -> None:
 
 def reap(databases: Databases, job: Job) -> None:
     """Remove the containers of this job's runs that are over: what a lost worker left on this machine."""
-    with databases.begin(PREDICTIONS) as connection:
-        open_runs = {tuple(row) for row in queries.run(connection, SQL["open_runs"], job=job.name)}
-    _remove_all(databases, job, lambda run, generation: (run, generation) not in open_runs)
+    _remove_all(databases, job, over(databases, job))
 
 
 def stop(databases: Databases, job: Job, run_id: int) -> None:
     """Remove the containers of one run."""
-    _remove_all(databases, job, lambda run, _: run == run_id)
+    _remove_all(databases, job, lambda found: found["inference.run"] == str(run_id))
 
 
-def _remove_all(databases: Databases, job: Job, unwanted: Callable[[int, int], bool]) -> None:
-    wanted = [f"inference.job={job.name}", f"inference.database={_database(databases)}"]
+def _remove_all(databases: Databases, job: Job, unwanted: Callable[[Labels], bool]) -> None:
+    wanted = [f"{key}={value}" for key, value in of_job(databases, job).items()]
     try:
         with engine.connect() as client:
             for container in client.containers.list(all=True, ignore_removed=True, filters={"label": wanted}):
-                found = container.labels
-                if unwanted(int(found["inference.run"]), int(found["inference.generation"])):
+                if unwanted(container.labels):
                     log.info("removing container %s: its run is over", container.name)
                     remove(client, container.name)
     except InferenceError as error:

@@ -10,17 +10,16 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-from inference import containers, engine, image, queries
+from inference import containers, engine, image
 from inference.database import PREDICTIONS, Databases
-from inference.errors import ConfigurationError, Interrupted, PermanentError, RetryableError
+from inference.errors import ConfigurationError
 from inference.job import Job
 from inference.model import Model
-from inference.process import arguments, follow, judge, on_sigterm, settings
+from inference.process import arguments, follow, interrupt, lines, on_sigterm, settings
 from inference.registry import Registry
 
 log = logging.getLogger(__name__)
@@ -35,7 +34,7 @@ def run(
     whose = containers.labels(databases, job, run_id, generation, shard)
     name = containers.name(whose)
     network = os.environ.get("INFERENCE_DOCKER_NETWORK") or "bridge"
-    with engine.connect() as client, on_sigterm(_interrupt):
+    with engine.connect() as client, on_sigterm(interrupt):
         wanted = {
             "image": image.verify(client, model),
             "command": arguments(run_id, generation, shard),
@@ -48,14 +47,10 @@ def run(
         try:
             container = _claim(client, databases, job, wanted)
             last = follow(_lines(container))
-            _judge(databases, job, container, last)
+            _judge_memory(databases, job, container)
+            containers.judge(whose, container.attrs["State"]["ExitCode"], last)
         finally:
             containers.remove(client, name)
-
-
-def _interrupt() -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once: the container is being removed
-    raise Interrupted("stopped by a signal; a retry goes on from the last chunk")
 
 
 def _connections(databases: Databases, job: Job, network: str) -> dict[str, str]:
@@ -101,39 +96,13 @@ def _lines(container: Any) -> Iterator[str]:
     """What the container says, line by line, until it has ended."""
     since: dict[str, int] = {}
     while True:
-        yield from _split(container.logs(stream=True, follow=True, **since))
+        yield from lines(container.logs(stream=True, follow=True, **since))
         since = {"since": int(time.time())}
         container.reload()
         if container.status != "running":  # else the log was lost, not the container
             return
 
 
-def _split(chunks: Iterable[bytes]) -> Iterator[str]:
-    rest = b""
-    for chunk in chunks:
-        *lines, rest = (rest + chunk).split(b"\n")
-        yield from (line.decode("utf-8", "replace") for line in lines)
-    if rest:
-        yield rest.decode("utf-8", "replace")
-
-
-def _judge(databases: Databases, job: Job, container: Any, last: str) -> None:
-    _judge_memory(databases, job, container)
-    code = container.attrs["State"]["ExitCode"]
-    labels = container.labels
-    what = f"run {labels['inference.run']} shard {labels['inference.shard']}"
-    judge(128 - code if code > 128 else code, what, last)  # 128 + n: a signal, as a shell says it
-
-
 def _judge_memory(databases: Databases, job: Job, container: Any) -> None:
-    """After a kill at the memory limit: one retry with half the batch, then no more."""
-    if not container.attrs["State"]["OOMKilled"]:
-        return
-    ids = {name: int(container.labels[f"inference.{name}"]) for name in ("run", "generation", "shard")}
-    with databases.begin(PREDICTIONS) as connection:
-        row = queries.run(connection, containers.SQL["memory_kill"], **ids).one()
-    what = f"run {ids['run']} shard {ids['shard']}: out of memory: a container reached resources.memory "
-    what += job.resources.memory
-    if row.memory_kills > 1:
-        raise PermanentError(f"{what} again, at {row.tried} rows a call. Raise it, or lower sizes.batch_rows.")
-    raise RetryableError(f"{what}; a retry starts with {row.batch_rows or 'fewer'} rows a call")
+    if container.attrs["State"]["OOMKilled"]:
+        containers.judge_memory(databases, job, container.labels)

@@ -13,7 +13,7 @@ InferenceError
 │   ├── RunHeld         a person has to say whether the run may go on
 │   └── CheckFailed     the results were computed, and are not fit to be published
 └── RetryableError      the same work may succeed later: exit code 75
-    ├── Unavailable     Postgres or MLflow did not answer
+    ├── Unavailable     Postgres, MLflow, the Docker engine or the Kubernetes API did not answer
     └── Interrupted     stopped by a signal after finishing the chunk at hand
 
 Each message says what, which value, and what to do.

@@ -8,9 +8,23 @@ from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 from croniter import croniter
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+)  # fmt: skip
 
 from inference.expression import one_expression
+
+
+class Section(BaseModel):
+    """A mapping in a job file: its fields and no others, nothing cast."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 def _cron(text: str) -> str:

@@ -60,10 +60,22 @@ def find(registry: Registry, version: Version) -> Image:
     tags = registry.tags(version)
     if NAME not in tags or ID not in tags:
         raise ModelError(
-            f"{version}: has no image, which the runner `docker` needs. "
+            f"{version}: has no image, which the runners `docker` and `kubernetes` need. "
             f"Run: python -m inference image build {version.name}:{version.version}"
         )
     return Image(tags[NAME], tags[ID])
+
+
+def pushed(registry: Registry, version: Version) -> Image:
+    """The image of a version as the nodes of a cluster pull it. Raises ModelError if it is in no registry."""
+    image = find(registry, version)
+    if "@sha256:" not in image.name:
+        raise ModelError(
+            f"{version}: its image {image.name} is on one machine only, and the runner `kubernetes` needs it in a "
+            "registry. Run, with a registry that the nodes reach by the same name: "
+            f"INFERENCE_REGISTRY=host:port python -m inference image build {version.name}:{version.version}"
+        )
+    return image
 
 
 def verify(client: Any, model: Model) -> str:

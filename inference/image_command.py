@@ -13,7 +13,7 @@ from inference.database import Databases
 from inference.registry import Registry
 from inference.venv import ROOT
 
-app = typer.Typer(no_args_is_help=True, help="Container images of model versions, for the runner `docker`.")
+app = typer.Typer(no_args_is_help=True, help="Images of model versions, for the runners `docker` and `kubernetes`.")
 JOBS = ROOT / "dags" / "jobs"
 
 

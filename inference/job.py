@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import BaseModel, Field, StringConstraints, ValidationError, model_validator
 
 from inference.errors import JobError
 from inference.fields import (
@@ -20,14 +20,12 @@ from inference.fields import (
     JobName,
     Memory,
     Rate,
+    Section,
     Tag,
     Text,
     TimeZone,
 )  # fmt: skip
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+from inference.placement import Placement
 
 
 class Source(Section):
@@ -194,10 +192,13 @@ class Job(Section):
     hold_timeout: Duration = Field("1d", description="How long a held run blocks the next ones.")
     history: Literal["none", "append"] = Field("none", description="`append` keeps superseded predictions.")
     checks: Checks = Checks()
-    runner: Literal["venv", "docker"] = Field(
-        "venv", description="Where shards run: `venv`, a virtual environment per model; `docker`, its image."
+    runner: Literal["venv", "docker", "kubernetes"] = Field(
+        "venv",
+        description="Where shards run: `venv`, a virtual environment per model; `docker`, its image; "
+        "`kubernetes`, its image in a cluster.",
     )
     resources: Resources = Resources()
+    kubernetes: Placement = Placement()
     retries: Retries = Retries()
     pool: Text = Field("default_pool", description="Airflow pool that the shards take slots from.")
     max_parallel_shards: int = Field(2, ge=1, le=1000, description="Shards of one run at a time.")
@@ -213,6 +214,8 @@ class Job(Section):
             raise ValueError("notify.on_stale: needs notify.max_age")
         if self.notify.on_quarantine and self.notify.max_quarantine_rate is None:
             raise ValueError("notify.on_quarantine: needs notify.max_quarantine_rate")
+        if self.runner == "kubernetes" and self.name.endswith("_"):
+            raise ValueError("name: labels of pods cannot end with an underscore; with runner: kubernetes rename it")
         return self
 
     @property

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from inference.errors import BY_EXIT_CODE, RetryableError
+from inference.errors import BY_EXIT_CODE, Interrupted, RetryableError
 from inference.job import Job
 
 log = logging.getLogger(__name__)
@@ -31,10 +31,20 @@ def settings(job: Job) -> dict[str, str]:
     }
 
 
-def follow(lines: Iterable[str]) -> str:
+def lines(chunks: Iterable[bytes]) -> Iterator[str]:
+    """What comes in chunks, put together again line by line."""
+    rest = b""
+    for chunk in chunks:
+        *whole, rest = (rest + chunk).split(b"\n")
+        yield from (line.decode("utf-8", "replace") for line in whole)
+    if rest:
+        yield rest.decode("utf-8", "replace")
+
+
+def follow(output: Iterable[str]) -> str:
     """Pass a shard's output to the log line by line; returns its last error, or its last line."""
     last = error = ""
-    for line in lines:
+    for line in output:
         last = line.rstrip() or last
         if last.startswith("error: "):
             error = last.removeprefix("error: ")
@@ -53,6 +63,12 @@ def judge(code: int, what: str, last: str) -> None:
     if code < 0:
         raise RetryableError(f"{what}: its process died by {signal.Signals(-code).name}. {last}")
     raise RetryableError(f"{what}: its process ended with exit code {code}. {last}")
+
+
+def interrupt() -> None:
+    """For `on_sigterm`: end this task, and let nothing disturb the removal of what it started."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise Interrupted("stopped by a signal; a retry goes on from the last chunk")
 
 
 @contextmanager

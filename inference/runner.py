@@ -3,24 +3,41 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from inference import check, containers, docker_runner, image, venv
+from inference import check, containers, docker_runner, image, kubernetes_runner, venv
 from inference.database import PREDICTIONS, Databases
 from inference.job import Job
-from inference.model import Model, by_run
-from inference.registry import Registry
+from inference.model import Image, Model, by_run
+from inference.registry import Registry, Version
 
 log = logging.getLogger(__name__)
-RUNNERS = {"venv": venv.run, "docker": docker_runner.run}
+
+
+@dataclass(frozen=True)
+class Runner:
+    """`run` scores one shard; `image` finds what a version is started from, or raises ModelError; `clean` removes what
+    runs that are over have left, and `stop` what one run has at work."""
+
+    run: Callable[[Databases, Registry, Job, Model, int, int, int], None]
+    image: Callable[[Registry, Version], Image | None] = lambda registry, version: None
+    clean: Callable[[Databases, Job], None] = lambda databases, job: None
+    stop: Callable[[Databases, Job, int], None] = lambda databases, job, run_id: None
+
+
+RUNNERS = {
+    "venv": Runner(venv.run),  # its processes end with the worker's: there is nothing to remove
+    "docker": Runner(docker_runner.run, image.find, containers.reap, containers.stop),
+    "kubernetes": Runner(kubernetes_runner.run, image.pushed, kubernetes_runner.reap, kubernetes_runner.stop),
+}
 
 
 def ready(registry: Registry, job: Job, model: Model) -> Model:
     """The model with what its job's runner starts; raises ModelError if that has not been made."""
-    return model if job.runner == "venv" else replace(model, image=image.find(registry, model.version))
+    return replace(model, image=RUNNERS[job.runner].image(registry, model.version))
 
 
 def run(databases: Databases, registry: Registry, run_id: int, generation: int, shard: int) -> None:
@@ -31,25 +48,23 @@ def run(databases: Databases, registry: Registry, run_id: int, generation: int, 
     if found.state in check.OVER:
         log.info("run %d is %s already: nothing to do; %s", run_id, found.state, found.message)
     else:
-        RUNNERS[found.job.runner](databases, registry, found.job, planned, run_id, generation, shard)
+        RUNNERS[found.job.runner].run(databases, registry, found.job, planned, run_id, generation, shard)
 
 
 def clean(databases: Databases, job: Job) -> None:
-    """Remove what runs of this job that are over have left on this machine."""
-    if job.runner == "docker":
-        containers.reap(databases, job)
+    """Remove what runs of this job that are over have left."""
+    RUNNERS[job.runner].clean(databases, job)
 
 
 @contextmanager
 def threads(databases: Databases, job: Job, run_id: int) -> Iterator[ThreadPoolExecutor]:
-    """Threads for the shards of a run. Whatever ends the block early ends the run's containers too.
+    """Threads for the shards of a run. Whatever ends the block early ends the run's containers and pods too.
 
-    A terminal's Ctrl-C reaches the processes of `venv` by itself, and no container.
+    A terminal's Ctrl-C reaches the processes of `venv` by itself, and nothing else.
     """
     with ThreadPoolExecutor(job.max_parallel_shards) as executor:
         try:
             yield executor
         except BaseException:
-            if job.runner == "docker":
-                containers.stop(databases, job, run_id)
+            RUNNERS[job.runner].stop(databases, job, run_id)
             raise

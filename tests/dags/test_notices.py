@@ -88,7 +88,7 @@ def airflow(databases: Databases, monkeypatch: pytest.MonkeyPatch) -> Airflow:
     monkeypatch.setenv("AIRFLOW_CONN_PREDICTIONS", databases.url("predictions").render_as_string(False))
     monkeypatch.setattr(model, "resolve", lambda *_: known)
     monkeypatch.setattr(pipeline, "Registry", lambda *_: None)
-    monkeypatch.setitem(pipeline.runner.RUNNERS, "venv", score)
+    monkeypatch.setitem(pipeline.runner.RUNNERS, "venv", pipeline.runner.Runner(score))
     monkeypatch.setattr(tasks, "get_current_context", None)  # given back at the end
     return Airflow()
 

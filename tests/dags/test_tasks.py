@@ -104,7 +104,7 @@ def airflow(databases: Databases, monkeypatch: pytest.MonkeyPatch) -> Airflow:
     monkeypatch.setenv("AIRFLOW_CONN_PREDICTIONS", databases.url("predictions").render_as_string(False))
     monkeypatch.setattr(tasks, "get_current_context", lambda: airflow.context)
     monkeypatch.setattr(model, "resolve", lambda *_: known)
-    monkeypatch.setitem(pipeline.runner.RUNNERS, "venv", score)
+    monkeypatch.setitem(pipeline.runner.RUNNERS, "venv", pipeline.runner.Runner(score))
     return airflow
 
 

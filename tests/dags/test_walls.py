@@ -36,6 +36,12 @@ def test_inference_never_imports_airflow() -> None:
     assert not {name for name in loaded(code) if name.split(".")[0] in ("airflow", "dags", "plugins")}
 
 
+def test_engines_and_clusters_cost_nothing_where_no_shard_runs() -> None:
+    code = "import predictions, batch_prediction.tasks, inference.cli, inference.runner"
+
+    assert not loaded(code) & {"docker", "kubernetes"}
+
+
 def test_a_shard_imports_only_what_a_models_environment_has() -> None:
     needed = {"psycopg2", "sqlalchemy", "pandas", "numpy"}
     found = {name.split(".")[0] for name in loaded("import inference.shard_command")}

@@ -28,6 +28,8 @@ from services.mlflow_server import MlflowServer
 from services.postgres import Postgres
 from tests.conftest import memory_folder
 from tests.e2e.docker_company import company, engine  # noqa: F401
+from tests.e2e.image_registry import image_registry  # noqa: F401
+from tests.e2e.kubernetes_company import cluster  # noqa: F401
 from tests.e2e.messages import messages
 from tests.stub import create_messages
 
@@ -117,6 +119,7 @@ def start(folder: Path, postgres: Postgres) -> World:
     dags = job_files(folder / "dags")
     state = {**mlflow.env(), "INFERENCE_STATE": str(STATE), "INFERENCE_JOBS": str(dags / "jobs")}
     state["INFERENCE_DOCKER_NETWORK"] = "host"  # this Postgres listens on 127.0.0.1 only
+    state["KUBECONFIG"] = str(folder / "kubeconfig")  # written by the test whose job runs in pods
     connections = {"predictions": address}
     airflow = Airflow(folder / "airflow", postgres, dags=dags, connections=connections, extra_env=state, port=56080)
     env = {**os.environ, **state, "AIRFLOW_CONN_PREDICTIONS": address, "PYTHONPATH": str(ROOT)}

@@ -37,21 +37,6 @@ def run(company: Company, a_job: Any) -> Any:
     return pipeline.run(company.databases, a_job, Request(), lambda _: None, lambda _: nullcontext())
 
 
-def test_the_same_rows_get_the_same_predictions_as_in_a_virtual_environment(company: Company, fast: str) -> None:
-    for runner in ("venv", "docker"):
-        assert run(company, company.job(f"by_{runner}", fast, runner=runner)).state == "published"
-
-    by_venv, by_docker = (
-        {
-            key: {name: value for name, value in row.items() if name not in ("run_id", "predicted_at")}
-            for key, row in predictions(company.databases, f"prediction.by_{runner}").items()
-        }
-        for runner in ("venv", "docker")
-    )
-    assert len(by_docker) == ROWS
-    assert by_docker == by_venv
-
-
 def test_two_pythons_and_two_versions_of_a_framework_run_side_by_side(company: Company, fast: str) -> None:
     old = company.model("old", images.Source(environment=images.OLD))
 

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import socket
-import subprocess
-from collections.abc import Iterator
 from contextlib import nullcontext, suppress
-from pathlib import Path
 
 import pytest
-import yaml
 from docker.errors import NotFound
 
 from inference import image, pipeline
 from inference.errors import ModelError
 from inference.registry import Registry
 from inference.request import Request
-from services.files import free_port
 from tests.e2e import images
-from tests.e2e.docker_company import Company, await_true
+from tests.e2e.docker_company import Company
 from tests.stub import run_row, sql
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own, on its import
@@ -84,37 +76,6 @@ def test_an_image_that_breaks_the_contract_is_refused_by_the_name_of_the_check(c
     version = Registry().resolve("broken", "champion")
     with pytest.raises(ModelError, match="has no image"):
         image.find(Registry(), version)
-
-
-@pytest.fixture
-def image_registry(tmp_path: Path) -> Iterator[str]:
-    """Debian's docker-registry on 127.0.0.1."""
-    if not shutil.which("docker-registry"):
-        if os.environ.get("CI"):
-            raise AssertionError("docker-registry is missing: apt-get install docker-registry")
-        pytest.skip("no docker-registry: apt-get install docker-registry")
-    address = f"127.0.0.1:{free_port(57600)}"
-    settings = tmp_path / "registry.yml"
-    content = {
-        "version": 0.1,
-        "storage": {"filesystem": {"rootdirectory": str(tmp_path / "images")}},
-        "http": {"addr": address},
-    }
-    settings.write_text(yaml.safe_dump(content))
-    command = ["docker-registry", "serve", str(settings)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    host, port = address.split(":")
-
-    def answers() -> bool:
-        with suppress(OSError):
-            socket.create_connection((host, int(port)), 1).close()
-            return True
-        return False
-
-    await_true(answers, 20, "docker-registry")
-    yield address
-    process.terminate()
-    process.wait()
 
 
 def test_with_a_registry_an_image_is_pushed_pulled_and_started_by_its_digest(

@@ -9,11 +9,11 @@ import pytest
 
 from inference import engine, image_context, packages
 from inference.artifact import Artifact
-from inference.docker_runner import _split
 from inference.errors import RequestError
 from inference.image import parse
 from inference.job import Resources
 from inference.model import Model
+from inference.process import lines
 from inference.registry import Version
 from tests.stub import TEXT
 
@@ -104,4 +104,4 @@ def test_limits_are_hard_and_say_no_to_swap() -> None:
 def test_lines_of_the_log_are_put_together_again() -> None:
     chunks = [b"one\ntw", "o\n사".encode()[:-1], "사".encode()[-1:] + b"\nno end"]
 
-    assert list(_split(chunks)) == ["one", "two", "사", "no end"]
+    assert list(lines(chunks)) == ["one", "two", "사", "no end"]

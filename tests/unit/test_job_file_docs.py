@@ -9,7 +9,9 @@ from pathlib import Path
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from inference.job import Job, Notifier, OutputCheck, Section
+from inference.fields import Section
+from inference.job import Job, Notifier, OutputCheck
+from inference.placement import Toleration
 
 ROOT = Path(__file__).parents[2]
 
@@ -36,7 +38,7 @@ def test_every_field_is_documented_with_its_default_and_nothing_else_is() -> Non
     text = (ROOT / "docs" / "job-file.md").read_text(encoding="utf-8")
     documented = re.findall(r"^\| `([^`]+)` \| (.+?) \| (.+) \|$", text, flags=re.MULTILINE)
     declared = [
-        *fields(Job), *fields(OutputCheck, "checks.outputs.<column>."), *fields(Notifier)
+        *fields(Job), *fields(OutputCheck, "checks.outputs.<column>."), *fields(Notifier), *fields(Toleration)
     ]  # fmt: skip
 
     assert sorted(documented) == sorted((name, default(field), field.description) for name, field in declared)
