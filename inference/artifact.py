@@ -70,9 +70,9 @@ def _download(registry: Registry, version: Version, target: str) -> Path:
         import mlflow.artifacts  # seconds, and only for a version that was never here
     except ImportError:
         raise ModelError(
-            f"{version}: was never met, and this Python has no mlflow to fetch its files with. Where mlflow is installed "
-            f"(docker-compose.yaml: in the service init), run: python -m inference image build {version.name}:"
-            f"{version.version}"
+            f"{version}: was never met, and this Python has no mlflow to fetch its files with. Where mlflow is "
+            "installed (docker-compose.yaml: in the service init), run: "
+            f"python -m inference image build {version.name}:{version.version}"
         ) from None
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -66,8 +66,8 @@ def socket() -> Path:
     path = Path(address.removeprefix("unix://"))
     if "://" in str(path) or not path.exists():
         raise EnvError(
-            f"{address} is no socket of a Docker engine on this machine, which docker-compose.yaml needs. Start Docker, "
-            "or set DOCKER_HOST=unix://... For an engine elsewhere see docs/security.md."
+            f"{address} is no socket of a Docker engine on this machine, which docker-compose.yaml needs. Start "
+            "Docker, or set DOCKER_HOST=unix://... For an engine elsewhere see docs/security.md."
         )
     return path.resolve()
 
