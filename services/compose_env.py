@@ -33,7 +33,7 @@ def values() -> dict[str, Callable[[], str]]:
     """What makes each value."""
     return {
         "COMPOSE_PROJECT_NAME": lambda: "batch-prediction",
-        "INFERENCE_DOCKER_NETWORK": lambda: "batch-prediction",
+        "INFERENCE_DOCKER_NETWORK": lambda: "batch-prediction-models",
         "AIRFLOW_PORT": lambda: str(free_port(8080)),
         "MLFLOW_PORT": lambda: str(free_port(5000)),
         "POSTGRES_PORT": lambda: str(free_port(5432)),

@@ -24,7 +24,7 @@ SIZES = "sizes: {shard_rows: 400, chunk_rows: 100, batch_rows: 10}\nmax_parallel
 
 
 class Stack:
-    """The files of `folder` and what Compose makes of them; `name`: of the project, the network, the images."""
+    """The files of `folder` and what Compose makes of them; `name`: of the project, and part of all other names."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self.folder, self.name = folder, name
@@ -83,7 +83,9 @@ class Stack:
         """All of it: workers before the containers of models that they start, and those before their network."""
         models = {str(image.id) for image in client.images.list(filters={"label": "inference.model"})} & self._models()
         self.compose("stop", "--timeout", "0", WORKER)
-        for container in client.containers.list(all=True, filters={"network": self.name, "label": "inference.run"}):
+        for container in client.containers.list(
+            all=True, filters={"network": f"{self.name}-models", "label": "inference.run"}
+        ):
             container.remove(force=True)
         self.compose("down", "--volumes", "--remove-orphans", "--timeout", "3")
         own = {image.id for side in ("airflow", "tools") for image in client.images.list(f"{self.name}-{side}")}
@@ -109,7 +111,7 @@ def _env(path: Path, name: str) -> dict[str, str]:
     compose_env.write(path)
     lines = path.read_text().splitlines()
     values = dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
-    values |= {"COMPOSE_PROJECT_NAME": name, "INFERENCE_DOCKER_NETWORK": name}
+    values |= {"COMPOSE_PROJECT_NAME": name, "INFERENCE_DOCKER_NETWORK": f"{name}-models"}
     path.write_text("".join(f"{key}={value}\n" for key, value in values.items()))
     return values
 
