@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import requests
 import yaml
 
 from inference.database import Databases
+from inference.registry import Registry
 from services import compose_env
 from services.airflow_api import AirflowApi
 from tests.e2e.conftest import ROOT, set_cron
@@ -35,6 +35,7 @@ class Stack:
         self.api = AirflowApi(
             f"http://127.0.0.1:{self.env['AIRFLOW_PORT']}", "admin", self.env["AIRFLOW_ADMIN_PASSWORD"]
         )
+        self.registry = Registry(f"http://127.0.0.1:{self.env['MLFLOW_PORT']}")
         port, password = self.env["POSTGRES_PORT"], self.env["COMPANY_DB_PASSWORD"]
         self.company = Databases({"predictions": f"postgresql://company:{password}@127.0.0.1:{port}/company"})
         password = self.env["PREDICTIONS_DB_PASSWORD"]
@@ -72,12 +73,6 @@ class Stack:
     def tries(self, job: str, run: str, shard: dict[str, Any]) -> list[dict[str, Any]]:
         path = f"/dags/{job}/dagRuns/{run}/taskInstances/predict/{shard['map_index']}/tries"
         return sorted(self.api.call("GET", path)["task_instances"], key=lambda each: int(each["try_number"]))
-
-    def version(self, name: str) -> str:
-        """The version that the alias of a model means."""
-        address = f"http://127.0.0.1:{self.env['MLFLOW_PORT']}/api/2.0/mlflow/registered-models/alias"
-        answer = requests.get(address, params={"name": name, "alias": "champion"}, timeout=30)
-        return str(answer.json()["model_version"]["version"])
 
     def remove(self, client: Any) -> None:
         """All of it: workers before the containers of models that they start, and those before their network."""

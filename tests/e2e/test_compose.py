@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from inference import image, image_context
 from services import compose_env
 from tests.e2e.compose_stack import EXAMPLES, WORKER, Stack, run
 from tests.e2e.conftest import ROOT
@@ -136,6 +137,17 @@ def test_only_those_who_start_containers_can_reach_the_engine(stack: Stack, clie
     assert identity == "10001"
 
 
+def test_an_image_that_carries_other_code_is_made_anew_by_the_next_up(
+    stack: Stack, first_runs: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = stack.registry.resolve("intent", "champion")
+    assert image.current(stack.registry, version)
+
+    monkeypatch.setattr(image_context, "code", lambda: "of an upgrade")
+
+    assert not image.current(stack.registry, version)
+
+
 def test_models_reach_the_database_and_nothing_else(stack: Stack, client: Any) -> None:
     network = client.networks.get(f"{stack.name}-models")
 
@@ -188,7 +200,7 @@ def test_a_second_up_keeps_everything_and_makes_nothing_anew(stack: Stack, first
 
     print(f"a second up after {time.monotonic() - started:.0f} s")
     assert stack.rows(kept) == before
-    assert [stack.version(name) for name in EXAMPLES] == ["1", "1"]
+    assert [stack.registry.resolve(name, "champion").version for name in EXAMPLES] == ["1", "1"]
     said = stack.compose("logs", "--no-color", "--no-log-prefix", "--since", since, "init")
     lines = said.replace("\x1b[2K", "").splitlines()  # Compose clears the line, terminal or not
     assert lines[-2:] == ["intent: is ready", "keyword: is ready"]
