@@ -1,7 +1,7 @@
 # make help
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-down test e2e-frameworks bench scaling lint clean
+.PHONY: help setup demo demo-down env test e2e-frameworks bench scaling lint clean
 export MESSAGES QUICK
 
 help:  ## this list
@@ -15,6 +15,9 @@ demo: setup  ## the whole pipeline on this machine, until Ctrl-C; MESSAGES=file.
 
 demo-down:  ## stop a demo that runs in another terminal
 	@if [ -e .venv/requirements.installed ]; then .venv/bin/python -m demo down; fi
+
+env:  ## .env for docker-compose.yaml, with passwords of its own; then: docker compose up
+	@$${PYTHON:-python3} -m services.compose_env
 
 test: setup  ## all checks and tests, as CI runs them
 	@scripts/test

@@ -80,6 +80,11 @@ class Company:
             cursor.execute(SQL["merge"])
             return self._count(cursor)
 
+    def grant(self, role: str) -> None:
+        """Let a role read the messages."""
+        with self._cursor() as cursor:
+            cursor.execute(sql.SQL(SQL["grant"]).format(role=sql.Identifier(role)))
+
     def newest_predictions(self, job: str) -> list[dict[str, Any]]:
         """A few rows of the view that people query, with the text of the message."""
         view = sql.Identifier("prediction", job)

@@ -42,6 +42,9 @@ DELETE FROM message WHERE NOT EXISTS (SELECT FROM incoming WHERE incoming.id = m
 INSERT INTO message (id, text) SELECT id, text FROM incoming
 ON CONFLICT (id) DO UPDATE SET text = excluded.text WHERE message.text <> excluded.text;
 
+-- name: grant
+GRANT SELECT ON message TO {role};
+
 -- name: count
 SELECT count(*) FROM message;
 

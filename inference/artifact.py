@@ -66,8 +66,14 @@ def ensure(registry: Registry, version: Version, wanted: str) -> Path:
 
 def _download(registry: Registry, version: Version, target: str) -> Path:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    import mlflow.artifacts  # seconds, and only for a version that was never here
-
+    try:
+        import mlflow.artifacts  # seconds, and only for a version that was never here
+    except ImportError:
+        raise ModelError(
+            f"{version}: was never met, and this Python has no mlflow to fetch its files with. Where mlflow is "
+            "installed (docker-compose.yaml: in the service init), run: "
+            f"python -m inference image build {version.name}:{version.version}"
+        ) from None
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
     os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"

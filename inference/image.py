@@ -25,6 +25,7 @@ from inference.registry import Registry, Version
 
 SQL = queries.load("image")
 NAME, ID = "inference.image", "inference.image_id"  # tags of the model version
+CODE = "inference.code"  # label of the image: the digest of the code that it carries
 log = logging.getLogger(__name__)
 
 
@@ -78,6 +79,18 @@ def pushed(registry: Registry, version: Version) -> Image:
     return image
 
 
+def current(registry: Registry, version: Version) -> bool:
+    """Whether the image that was recorded with a version is on this engine and carries this code."""
+    import docker
+
+    wanted = registry.tags(version).get(ID)
+    with engine.connect() as client:
+        try:
+            return wanted is not None and client.images.get(wanted).labels.get(CODE) == image_context.code()
+        except docker.errors.ImageNotFound:
+            return False
+
+
 def verify(client: Any, model: Model) -> str:
     """The name to start the planned image by. Raises ModelError if it is not the image that was checked."""
     import docker
@@ -122,6 +135,7 @@ def _build(client: Any, model: Model, files: Path, torch: str | None) -> str:
     import docker
 
     labels = {"inference.model": model.version.name, "inference.version": model.version.version}
+    labels[CODE] = image_context.code()
     with image_context.made(model, files) as folder:
         arguments = image_context.arguments(model, torch)
         content = json.dumps([digest(folder), arguments, labels], sort_keys=True)

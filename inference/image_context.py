@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from inference import environment, packages
+from inference.digest import digest
 from inference.errors import ConfigurationError
 from inference.model import Model
 from inference.packages import PackagesError
@@ -43,15 +44,19 @@ def made(model: Model, files: Path) -> Iterator[Path]:
         (wheels.parent / "requirements.txt").write_text("".join(f"{line}\n" for line in wanted), encoding="utf-8")
         for wheel in local_wheels(wanted, python_version(model)):
             shutil.copy(wheel, wheels)
-        for source in (CODE, SQL):
-            shutil.copytree(
-                source, folder / "runtime" / source.name, ignore=shutil.ignore_patterns("__pycache__", "Dockerfile")
-            )
+        _copy_code(folder / "runtime")
         shutil.copytree(files, folder / "state" / "models" / model.artifact.digest)
         inputs, outputs = map(json.loads, model.artifact.signature.to_json())
         (folder / "state" / "signature.json").write_text(json.dumps({"inputs": inputs, "outputs": outputs}))
         _readable(folder)
         yield folder
+
+
+def code() -> str:
+    """The digest of this code as `runtime` holds it, to tell an image that carries another one."""
+    with tempfile.TemporaryDirectory() as temporary:
+        _copy_code(Path(temporary))
+        return digest(Path(temporary))
 
 
 def requirements(model: Model) -> list[str]:
@@ -106,6 +111,11 @@ def _chosen(wheel: Path, pins: set[tuple[str, ...]], python: str) -> bool:
     mine = "cp" + python.replace(".", "")
     fits = mine in interpreter.split(".") or "py3" in interpreter.split(".") or abi == "abi3"
     return fits and (re.sub(r"[-_.]+", "-", name).lower(), version) in pins
+
+
+def _copy_code(target: Path) -> None:
+    for source in (CODE, SQL):
+        shutil.copytree(source, target / source.name, ignore=shutil.ignore_patterns("__pycache__", "Dockerfile"))
 
 
 def _folder(link: str) -> Path | None:

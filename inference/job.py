@@ -1,8 +1,13 @@
 """A job file: one declared batch prediction. `dags/jobs/<name>.yaml`, validated here, documented in
-`docs/job-file.md`; `python -m inference jobs --schema` writes its JSON Schema for editors."""
+`docs/job-file.md`; `python -m inference jobs --schema` writes its JSON Schema for editors.
+
+INFERENCE_RUNNER            the runner of job files that name none, instead of `venv`: for a deployment whose shards all
+                            run in one way, such as docker-compose.yaml
+"""
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -243,8 +248,9 @@ def load(path: Path) -> Job:
         raise JobError(f"{path.name}: not YAML in UTF-8: {error}") from None
     if not isinstance(content, dict):
         raise JobError(f"{path.name}: a job file is a mapping with name, source, model; see docs/job-file.md")
+    given = {"runner": os.environ["INFERENCE_RUNNER"]} if os.environ.get("INFERENCE_RUNNER") else {}
     try:
-        job = Job.model_validate(content)
+        job = Job.model_validate({**given, **content})
     except ValidationError as error:
         lines = "\n".join(
             f"  {line}" for line in explain(error, "is no field of a job file; the fields are in docs/job-file.md")
