@@ -15,7 +15,7 @@ import math
 import statistics
 import time
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,7 @@ def measure(postgres: Postgres, rows: int, shards: int) -> dict[str, float]:
         row = connection.exec_driver_sql("SELECT planned, predicted, timings FROM prediction.run").one()
     assert (row.planned, row.predicted) == (rows, rows)
     stages = {name: float(row.timings[name]) for name in ("plan", "check", "publish")}
+    print(f"{rows} rows in {shards} shards: {total:.1f} s", flush=True)
     return {**stages, "predict": total - sum(stages.values()), "total": total, "database": server}
 
 
@@ -60,7 +61,10 @@ def _processor_seconds(postgres: Postgres) -> float:
     """Of the server, its sessions that have ended, and those that have not."""
     server = psutil.Process(postgres.pid)
     times = server.cpu_times()
-    alive = sum(sum(child.cpu_times()[:2]) for child in server.children())
+    alive = 0.0
+    for child in server.children():
+        with suppress(psutil.NoSuchProcess):  # it ends while it is looked at, and counts among those that have
+            alive += sum(child.cpu_times()[:2])
     return float(times.user + times.system + times.children_user + times.children_system + alive)
 
 
