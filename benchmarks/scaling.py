@@ -1,10 +1,11 @@
 """How a run's time grows with rows, shards and workers, and what that says for sizes that were not run.
 
-    python -m benchmarks.scaling        (about five minutes; writes benchmarks/scaling.json)
+    make scaling        (about six minutes; writes benchmarks/scaling.json)
 
 Each size runs in a database of its own, from an empty prediction table: plan, two shards at a time, check, publish,
 as `python -m inference run` does it. Fitted to the smaller sizes: seconds of a stage = fixed + per row * rows, for plan
-and publish with the logarithm of the rows, since both sort. The largest size is held out and predicted.
+and publish with the logarithm of the rows, since both sort. The largest size is held out and predicted. Shards are
+compared with two models: one that reading and writing limit, one that its own arithmetic does.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from services.postgres import Postgres
 RESULTS = Path(__file__).with_name("scaling.json")
 FITTED, HELD_OUT = [30_000, 100_000, 300_000, 1_000_000], 3_000_000
 SHARDS, SHARDS_ROWS = [1, 2, 4], 300_000
+HEAVY_ROWS = 100_000
 BEYOND = [10_000_000, 100_000_000, 1_000_000_000]
 REPEATS = 3
 STAGES = ("plan", "predict", "check", "publish")
@@ -39,11 +41,11 @@ SORTS = ("plan", "publish")
 _NUMBERS = count(1)
 
 
-def measure(postgres: Postgres, rows: int, shards: int) -> dict[str, float]:
+def measure(postgres: Postgres, rows: int, shards: int, model: str = tabular.MODEL) -> dict[str, float]:
     """Seconds of each stage of one first run, of the whole, and of the database's processors."""
     databases = tabular.create(postgres, f"scaling_{next(_NUMBERS)}", rows)
     sizes = {"chunk_rows": tabular.CHUNK_ROWS, "batch_rows": tabular.CHUNK_ROWS, "shard_rows": -(-rows // shards)}
-    a_job = tabular.job(sizes=sizes, max_parallel_shards=shards)
+    a_job = tabular.job(sizes=sizes, max_parallel_shards=shards, model={"name": model})
     server, started = _processor_seconds(postgres), time.monotonic()
     ended = pipeline.run(databases, a_job, Request(), lambda _: None, lambda _: nullcontext())
     total = time.monotonic() - started
@@ -94,10 +96,12 @@ def main() -> None:
         measure(postgres, 1_000, 1)  # makes the model's environment, and warms what can be warmed
         sizes = {rows: median([measure(postgres, rows, 2) for _ in range(REPEATS)]) for rows in [*FITTED, HELD_OUT]}
         shards = {n: median([measure(postgres, SHARDS_ROWS, n) for _ in range(REPEATS)]) for n in SHARDS}
+        heavy = {n: measure(postgres, HEAVY_ROWS, n, tabular.HEAVY_MODEL) for n in SHARDS}
     model = {stage: fit({rows: sizes[rows] for rows in FITTED}, stage) for stage in STAGES}
     guessed, seen = predict(model, HELD_OUT)["total"], sizes[HELD_OUT]["total"]
     results: dict[str, Any] = {
-        "sizes": sizes, "shards": shards, "model": model, "held_out": {"predicted": guessed, "measured": seen},
+        "sizes": sizes, "shards": shards, "heavy": heavy, "model": model,
+        "held_out": {"predicted": guessed, "measured": seen},
         "beyond": {rows: predict(model, rows) for rows in BEYOND},
         "database_seconds_per_million_rows": sizes[HELD_OUT]["database"] / HELD_OUT * 1e6,
     }  # fmt: skip
@@ -109,7 +113,12 @@ def main() -> None:
 
 
 def _print(results: dict[str, Any]) -> None:
-    for heading, part in (("rows", "sizes"), ("shards", "shards"), ("rows, by the model", "beyond")):
+    for heading, part in (
+        ("rows", "sizes"),
+        ("shards", "shards"),
+        ("shards, heavy", "heavy"),
+        ("rows, by the model", "beyond"),
+    ):
         print(f"| {heading} | " + " | ".join((*STAGES, "total")) + " |")
         for key, found in results[part].items():
             print(f"| {key:,} | " + " | ".join(f"{found[name]:.1f}" for name in (*STAGES, "total")) + " |")

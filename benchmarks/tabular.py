@@ -19,7 +19,8 @@ from services.postgres import Postgres
 
 ROOT = Path(__file__).resolve().parent.parent
 COLUMNS = [f"x{number}" for number in range(10)]
-MODEL = "mlp"
+MODEL, HEAVY_MODEL = "mlp", "mlp_heavy"
+REPEATS = {MODEL: 1, HEAVY_MODEL: 500}  # of the model's arithmetic: the heavy one is limited by its processor
 REQUIREMENTS = ["mlflow-skinny==3.17.2", "numpy==2.4.6", "pandas==3.1.1", "safetensors==0.8.0"]
 CHUNK_ROWS = 20_000
 
@@ -39,13 +40,14 @@ def services() -> Iterator[Postgres]:
             os.environ.update(mlflow.env())
             os.environ.setdefault("INFERENCE_STATE", str(ROOT / ".state" / "benchmarks"))
             try:
-                _register(folder)
+                for name, repeats in REPEATS.items():
+                    _register(folder, name, repeats)
                 yield postgres
             finally:
                 mlflow.stop()
 
 
-def _register(folder: Path) -> None:
+def _register(folder: Path, name: str, repeats: int) -> None:
     import mlflow
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, Schema
@@ -54,7 +56,8 @@ def _register(folder: Path) -> None:
     random = np.random.default_rng(0)
     weights = {"hidden": random.normal(size=(10, 64)), "last": random.normal(size=(64, 1))}
     path = folder / "weights.safetensors"
-    save_file({name: values.astype(np.float32) for name, values in weights.items()}, path)
+    tensors = {part: values.astype(np.float32) for part, values in weights.items()}
+    save_file({**tensors, "repeat": np.array([repeats])}, path)
     mlflow.set_tracking_uri(os.environ["MLFLOW_TRACKING_URI"])
     with mlflow.start_run():
         logged = mlflow.pyfunc.log_model(
@@ -62,12 +65,12 @@ def _register(folder: Path) -> None:
             python_model=str(ROOT / "benchmarks" / "mlp.py"),
             artifacts={"weights": str(path)},
             signature=ModelSignature(
-                Schema([ColSpec(DataType.float, name) for name in COLUMNS]), Schema([ColSpec(DataType.float, "score")])
+                Schema([ColSpec(DataType.float, one) for one in COLUMNS]), Schema([ColSpec(DataType.float, "score")])
             ),
             pip_requirements=REQUIREMENTS,
-            registered_model_name=MODEL,
+            registered_model_name=name,
         )
-    mlflow.MlflowClient().set_registered_model_alias(MODEL, "champion", str(logged.registered_model_version))
+    mlflow.MlflowClient().set_registered_model_alias(name, "champion", str(logged.registered_model_version))
 
 
 def create(postgres: Postgres, database: str, rows: int) -> Databases:

@@ -92,13 +92,13 @@ def test_the_file_keeps_to_what_both_generations_of_compose_know() -> None:
 
 @pytest.mark.parametrize("side", ["airflow", "tools"])
 def test_images_have_the_versions_that_everything_else_was_tested_with(side: str) -> None:
-    here, there = pins(f"docker/{side}/requirements.txt"), pins("requirements.txt")
+    here, there = pins(f"images/{side}/requirements.txt"), pins("requirements.txt")
 
     assert {name: here[name] for name in here.keys() & there} == {name: there[name] for name in here.keys() & there}
     assert len(here.keys() & there) > 80
-    uv = re.findall(r"uv==(\S+)", (ROOT / "docker" / side / "Dockerfile").read_text(encoding="utf-8"))
+    uv = re.findall(r"uv==(\S+)", (ROOT / "images" / side / "Dockerfile").read_text(encoding="utf-8"))
     assert uv == [there["uv"]]
 
 
 def test_airflows_image_has_neither_torch_nor_mlflow() -> None:
-    assert not {name for name in pins("docker/airflow/requirements.txt") if re.match("torch|mlflow|nvidia", name)}
+    assert not {name for name in pins("images/airflow/requirements.txt") if re.match("torch|mlflow|nvidia", name)}
