@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -47,6 +49,25 @@ def await_true(condition: Callable[[], Any], seconds: float, what: str) -> Any:
         assert time.monotonic() < end, f"{what}: not within {seconds:.0f} s"
         time.sleep(0.05)
     return found
+
+
+class Interrupting:
+    """Ctrl-C, as the main thread sees it, once `ready`; also where the tests were started with SIGINT ignored."""
+
+    def __init__(self, ready: Callable[[], Any]) -> None:
+        self._ready = ready
+        self._before: Any = None
+
+    def __enter__(self) -> None:
+        self._before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        threading.Thread(target=self._interrupt).start()
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGINT, self._before)
+
+    def _interrupt(self) -> None:
+        await_true(self._ready, 30, "something at work")
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
 
 @dataclass

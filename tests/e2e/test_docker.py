@@ -17,7 +17,7 @@ from inference import containers, pipeline
 from inference.errors import ConfigurationError, PermanentError, RetryableError
 from inference.request import Request
 from tests.e2e import images
-from tests.e2e.docker_company import ROWS, SECRET, Company, await_true, of_database
+from tests.e2e.docker_company import ROWS, SECRET, Company, Interrupting, of_database
 from tests.stub import predictions, sql
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own, on its import
@@ -121,21 +121,11 @@ def test_a_run_on_the_command_line_that_is_interrupted_leaves_no_container(compa
     def alive() -> list[Any]:
         return of_database(company.client, company.databases, False, "inference.job=interrupted")
 
-    class Interrupting:
-        """Ctrl-C, as the main thread sees it, once a container is at work."""
-
-        def __enter__(self) -> None:
-            threading.Thread(target=self.interrupt).start()
-
-        def __exit__(self, *_: object) -> None:
-            pass
-
-        def interrupt(self) -> None:
-            await_true(lambda: [one for one in alive() if one.status == "running"], 30, "a container")
-            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+    def at_work() -> bool:
+        return any(one.status == "running" for one in alive())
 
     with pytest.raises(KeyboardInterrupt):
-        pipeline.run(company.databases, a_job, Request(), lambda _: None, lambda _: Interrupting())
+        pipeline.run(company.databases, a_job, Request(), lambda _: None, lambda _: Interrupting(at_work))
 
     assert alive() == []
 

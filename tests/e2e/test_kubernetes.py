@@ -21,7 +21,7 @@ from inference import kubernetes_runner, pipeline, pod
 from inference.errors import ConfigurationError, InferenceError, PermanentError, RetryableError
 from inference.plan import Planned
 from inference.request import Request
-from tests.e2e.docker_company import ROWS, SECRET, await_true
+from tests.e2e.docker_company import ROWS, SECRET, Interrupting, await_true
 from tests.e2e.kubernetes_company import NAMESPACE, InCluster
 from tests.stub import job, predictions, run_row, sql
 
@@ -125,25 +125,15 @@ def test_an_interrupted_command_line_and_a_lost_worker_leave_no_pod(cluster: InC
     assert not pod.deleting(cluster.pods(run=planned.run_id)[0])  # its run is open: somebody may still retry
     sql(cluster.company.databases, "UPDATE prediction.run SET state = 'failed' WHERE run_id = :r", r=planned.run_id)
 
-    class Interrupting:
-        """Ctrl-C, as the main thread sees it, once a pod of the next run is at work."""
-
-        def __enter__(self) -> None:
-            threading.Thread(target=self.interrupt).start()
-
-        def __exit__(self, *_: object) -> None:
-            pass
-
-        def interrupt(self) -> None:
-            await_true(lambda: any("running" in pod._state(one) for one in others()), 30, "a pod")
-            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-
     def others() -> list[dict[str, Any]]:
         own = str(planned.run_id)
         return [one for one in cluster.pods(job="left") if one["metadata"]["labels"]["inference.run"] != own]
 
+    def at_work() -> bool:
+        return any("running" in pod._state(one) for one in others())
+
     with pytest.raises(KeyboardInterrupt):
-        pipeline.run(cluster.company.databases, a_job, Request(), lambda _: None, lambda _: Interrupting())
+        pipeline.run(cluster.company.databases, a_job, Request(), lambda _: None, lambda _: Interrupting(at_work))
 
     await_true(lambda: not cluster.pods(job="left"), 15, "the end of both runs' pods")
     ((reached,),) = sql(
