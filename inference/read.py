@@ -52,6 +52,7 @@ class Reader:
         self._columns: dict[str, Column] = {}
         self._layout: Optional[binary.Layout] = None  # of pages whose inputs all have a fixed size
         self._octets_left = 0  # of the chunk that is being read
+        self._fixed_octets = source.FIXED_OCTETS * len(work.source["inputs"])  # of a row of such inputs
 
     def chunks(self) -> Iterator[Chunk]:
         """From the committed cursor to the end of the shard."""
@@ -88,6 +89,8 @@ class Reader:
     def _page(self, ordinals: range) -> Chunk:
         """One query; as many of the first of `ordinals` as the byte budget allows."""
         after, upto = ordinals[0] - 1, ordinals[-1]
+        if self._layout is not None:
+            upto = min(upto, after + max(1, self._octets_left // self._fixed_octets))
         session, relation, values = self._listed(after, upto)
         page = None
         if self._layout is not None:
@@ -134,8 +137,6 @@ class Reader:
         """The same for inputs of a fixed size, as arrays and without a look at each value; None if some are NULL."""
         assert self._layout is not None
         section, inputs = self._work.source, self._work.source["inputs"]
-        octets = 16 * len(inputs)
-        values = {**values, "upto": min(values["upto"], values["after"] + max(1, self._octets_left // octets))}
         parts = {
             **self._joined(relation),
             "hash": source.input_hash(section, queries.columns(inputs, "s")),
@@ -150,7 +151,7 @@ class Reader:
         ordinals, present, *columns = columns
         order = np.argsort(ordinals, kind="stable")
         self._refuse_repeated(np.unique(ordinals), len(ordinals), values)
-        self._octets_left -= octets * len(ordinals)
+        self._octets_left -= self._fixed_octets * len(ordinals)
         gone = [Lost(int(ordinal), "vanished") for ordinal in ordinals[order][~present[order]]]
         order = order[present[order]]
         hashes = None if section["changes"] == "none" else columns.pop(0)[order]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -73,35 +74,33 @@ def frames(predictor: Echo) -> pd.DataFrame:
     return pd.concat(predictor.frames, ignore_index=True)
 
 
+@pytest.fixture(params=["one database", "two databases"])
+def shop(request: pytest.FixtureRequest, databases: Databases, postgres: Postgres) -> Iterator[tuple[Databases, str]]:
+    """The predictions' database, and the name of the connection to the source's: the same one, or another."""
+    if request.param == "one database":
+        yield databases, "predictions"
+        return
+    postgres.create_database("shop_of_numbers")
+    here = databases.url("predictions").render_as_string(False)
+    yield Databases({"predictions": here, "shop": postgres.url("shop_of_numbers")}), "shop"
+    postgres.drop_database("shop_of_numbers")
+
+
 @pytest.mark.parametrize("changes", ["hash", "none"])
-@pytest.mark.parametrize("apart", [False, True], ids=["one-database", "two-databases"])
 def test_arrays_carry_the_same_values_as_rows(
-    databases: Databases, postgres: Postgres, apart: bool, changes: str, monkeypatch: pytest.MonkeyPatch
+    shop: tuple[Databases, str], changes: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    name = "predictions"
-    if apart:
-        name = "shop"
-        postgres.create_database("shop_of_numbers")
-        databases = Databases(
-            {
-                "predictions": databases.url("predictions").render_as_string(False),
-                "shop": postgres.url("shop_of_numbers"),
-            }
-        )
-    try:
-        create(databases, ROWS, name)
-        settings: dict[str, Any] = {**SETTINGS, "source__connection": name, "source__changes": changes}
-        seen = []
-        for _ in range(2):
-            echo = Echo()
-            pipeline = Pipeline(databases, job(**settings), echo, SIGNATURE)
-            planned = pipeline.run(mode="key_range", key_from="0")
-            assert counts(databases, planned.run_id) == {"planned": 6, "predicted": 6}
-            seen.append((table(databases), frames(echo)))
-            one_by_one(monkeypatch)
-    finally:
-        if apart:
-            postgres.drop_database("shop_of_numbers")
+    databases, name = shop
+    create(databases, ROWS, name)
+    settings: dict[str, Any] = {**SETTINGS, "source__connection": name, "source__changes": changes}
+    seen = []
+    for _ in range(2):
+        echo = Echo()
+        pipeline = Pipeline(databases, job(**settings), echo, SIGNATURE)
+        planned = pipeline.run(mode="key_range", key_from="0")
+        assert counts(databases, planned.run_id) == {"planned": 6, "predicted": 6}
+        seen.append((table(databases), frames(echo)))
+        one_by_one(monkeypatch)
 
     (arrays, frame), (rows, other) = seen
     assert arrays == rows
@@ -160,11 +159,14 @@ def test_rows_that_are_gone_or_changed_are_told_from_the_others(
     assert pipeline.run().state == "empty"
 
 
-def test_the_byte_budget_holds_for_arrays(databases: Databases) -> None:
-    create(databases, ROWS)
+def test_the_byte_budget_holds_for_arrays(shop: tuple[Databases, str]) -> None:
+    databases, name = shop
+    create(databases, ROWS, name)
     echo = Echo()
     sizes = {"chunk_rows": 100, "batch_rows": 100, "chunk_bytes": 1024}  # of 16 * 7 bytes a row: 9 rows
-    sql(databases, "INSERT INTO message SELECT n, true, 1, 1, 1, 1, 1, 1 FROM generate_series(7, 30) n")
-    Pipeline(databases, job(**{**SETTINGS, "sizes": sizes}), echo, SIGNATURE).run()
+    sql(databases, "INSERT INTO message SELECT n, true, 1, 1, 1, 1, 1, 1 FROM generate_series(7, 30) n", name)
+    settings = {**SETTINGS, "source__connection": name, "sizes": sizes}
+    planned = Pipeline(databases, job(**settings), echo, SIGNATURE).run()
 
     assert [len(frame) for frame in echo.frames] == [9, 9, 9, 3]
+    assert counts(databases, planned.run_id) == {"planned": 30, "predicted": 30}
