@@ -109,8 +109,8 @@ def _out_of_memory(error: Exception) -> bool:
 
 def _series(values: Column, item: Input) -> pd.Series[Any]:
     """A column of the model's input, in the signature's type; a NULL where it has none is an error."""
-    if isinstance(values, np.ndarray):
-        return pd.Series(values.astype(item.dtype, copy=False))
+    if isinstance(values, np.ndarray):  # a copy: a model may write into what it is given, and a batch may come again
+        return pd.Series(np.array(values, dtype=item.dtype))
     if item.dtype == "object":
         return pd.Series([_plain(value) for value in values], dtype=object)
     if item.dtype.startswith("datetime"):
@@ -139,10 +139,13 @@ def _naive(value: Any) -> Any:
 
 
 def _typed(values: Any, kind: str) -> Column:
-    """The array itself where its type is the one of the result's column; else plain values."""
+    """An array where its type is the one of the result's column; else plain values.
+
+    A copy in any case: a model may give back the same array at each call, with other values.
+    """
     array = values.to_numpy() if isinstance(values, pd.Series) else values
     if isinstance(array, np.ndarray) and kind in RESULTS and array.dtype == RESULTS[kind][1] and array.ndim == 1:
-        return array
+        return np.array(array)
     # NumPy makes plain integers of nanoseconds; pandas keeps what they are.
     moments = isinstance(array, np.ndarray) and array.dtype.kind == "M"
     return list(pd.Series(array).tolist() if moments else values.tolist() if hasattr(values, "tolist") else values)

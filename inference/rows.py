@@ -98,12 +98,12 @@ def hash_of(rows: Union[Rows, Predicted]) -> Optional[bytes]:
 
 
 def concatenate(columns: Sequence[Column]) -> Column:
-    """One column of several."""
+    """One column of several: an array if all are."""
     if len(columns) == 1:
         return columns[0]
     if all(isinstance(column, np.ndarray) for column in columns):
         return np.concatenate(columns)
-    return [value for column in columns for value in column]
+    return [value for column in columns for value in plain(column)]
 
 
 def plain(column: Column) -> list[Any]:

@@ -17,8 +17,9 @@ from inference.binary import RESULTS, Layout
 from inference.bisect import bisect
 from inference.database import PREDICTIONS, Databases
 from inference.encode import NULL, encoder, escape
-from inference.rows import Lost, Predicted, Scored, concatenate, hash_of, plain, quarantined
+from inference.rows import Column, Lost, Predicted, Scored, concatenate, hash_of, plain, quarantined
 from inference.session import Session
+from inference.signature import Output
 from inference.work import SQL, Work, identity, register, taken_over
 
 PREDICTED = b"predicted"
@@ -71,7 +72,7 @@ class Writer:
     def _copy_all(self, connection: Connection, scored: Scored) -> None:
         """COPY all outcomes; predictions that Postgres refuses are quarantined with its reason."""
         lost = list(scored.lost)
-        predicted = _join(scored.predicted)
+        predicted = self._join(scored.predicted)
         if predicted:
             for part, fault in bisect(
                 predicted, lambda rows: self._copy_predicted(connection, rows), (psycopg2.DataError,)
@@ -80,6 +81,18 @@ class Writer:
                     lost.append(quarantined(int(part.ordinals[0]), hash_of(part), _first_line(fault)))
         if lost:
             self._copy(connection, SQL["copy_lost"], _lost_lines(lost))
+
+    def _join(self, parts: list[Predicted]) -> Optional[Predicted]:
+        """A chunk's batches as one. Some may hold an array where others, in which a value is missing, hold texts."""
+        if not parts:
+            return None
+        hashes = None if parts[0].hashes is None else np.concatenate([part.hashes for part in parts])
+        outputs = []
+        for number, item in enumerate(self._outputs):
+            columns = [part.outputs[number] for part in parts]
+            arrays = all(isinstance(values, np.ndarray) for values in columns)
+            outputs.append(concatenate(columns if arrays else [_texts(item, values) for values in columns]))
+        return Predicted(np.concatenate([part.ordinals for part in parts]), hashes, outputs)
 
     def _copy_predicted(self, connection: Connection, rows: Predicted) -> None:
         binary = all(isinstance(column, np.ndarray) for column in rows.outputs)
@@ -104,22 +117,16 @@ class Writer:
 
     def _lines(self, rows: Predicted) -> io.StringIO:
         """COPY's text format."""
-        columns = [
-            map(encoder(item.type), plain(values)) if isinstance(values, np.ndarray) else values
-            for item, values in zip(self._outputs, rows.outputs)
-        ]
+        columns = [_texts(item, values) for item, values in zip(self._outputs, rows.outputs)]
         hashes = repeat(NULL) if rows.hashes is None else _hexadecimal(rows.hashes.tobytes())
         fields: list[Iterable[str]] = [map(str, rows.ordinals.tolist()), repeat(PREDICTED.decode()), hashes]
         lines = map("\t".join, zip(*fields, *(map(escape, column) for column in columns)))
         return io.StringIO("".join(line + "\n" for line in lines))
 
 
-def _join(parts: list[Predicted]) -> Optional[Predicted]:
-    if not parts:
-        return None
-    hashes = None if parts[0].hashes is None else np.concatenate([part.hashes for part in parts])
-    outputs = [concatenate(columns) for columns in zip(*(part.outputs for part in parts))]
-    return Predicted(np.concatenate([part.ordinals for part in parts]), hashes, outputs)
+def _texts(item: Output, values: Column) -> Column:
+    """A column as Postgres reads it."""
+    return list(map(encoder(item.type), plain(values))) if isinstance(values, np.ndarray) else values
 
 
 def _hexadecimal(data: bytes) -> Iterator[str]:

@@ -170,3 +170,51 @@ def test_the_byte_budget_holds_for_arrays(shop: tuple[Databases, str]) -> None:
 
     assert [len(frame) for frame in echo.frames] == [9, 9, 9, 3]
     assert counts(databases, planned.run_id) == {"planned": 30, "predicted": 30}
+
+
+def test_batches_with_and_without_a_missing_output_meet_in_one_chunk(databases: Databases) -> None:
+    """A column is an array in one batch and a list in the next, as pandas has it once a value is missing."""
+    sql(databases, "CREATE TABLE message (id bigint PRIMARY KEY, double double precision NOT NULL)")
+    sql(databases, "INSERT INTO message SELECT n, n FROM generate_series(1, 9) n")
+    outputs = (Output("c", "bigint", False), Output("e", "double precision", False), Output("t", "text", False))
+    signature = Signature((Input("double", "double", "float64", True),), outputs)
+
+    class Sometimes:
+        def predict(self, data: pd.DataFrame) -> pd.DataFrame:
+            values = [int(value) for value in data["double"]]
+            if 5 not in values:
+                return pd.DataFrame({"c": values, "e": data["double"], "t": [f"t{n}" for n in values]})
+            missing = {name: [None if n == 5 else n * unit for n in values] for name, unit in (("c", 1), ("e", 1.0))}
+            return pd.DataFrame({**missing, "t": [f"t{n}" for n in values]}, dtype=object)
+
+    settings = {**SETTINGS, "source__inputs": ["double"], "sizes": {"chunk_rows": 9, "batch_rows": 3}}
+    checks = {"outputs": {item.name: {"nulls": True} for item in outputs}}
+    planned = Pipeline(databases, job(**{**settings, "checks": checks}), Sometimes(), signature).run()
+
+    assert counts(databases, planned.run_id) == {"planned": 9, "predicted": 9}
+    wanted = [(n, None if n == 5 else n, None if n == 5 else float(n), f"t{n}") for n in range(1, 10)]
+    assert sql(databases, "SELECT id, c, e, t FROM prediction.intent ORDER BY id") == wanted
+
+
+def test_a_model_that_reuses_its_arrays_mixes_no_rows(databases: Databases) -> None:
+    """It gives back one and the same array at each call, and writes into what it is given, also when it fails."""
+    sql(databases, "CREATE TABLE message (id bigint PRIMARY KEY, double double precision NOT NULL)")
+    sql(databases, "INSERT INTO message SELECT n, n FROM generate_series(1, 30) n")
+    signature = Signature((Input("double", "double", "float64", True),), (Output("e", "double precision", True),))
+
+    class Reusing:
+        answer = np.zeros(4)
+
+        def predict(self, data: pd.DataFrame) -> Any:
+            bad = 13.0 in data["double"].to_numpy()
+            data.loc[:, "double"] *= 2
+            if bad:
+                raise ValueError("thirteen")
+            self.answer[: len(data)] = data["double"]
+            return self.answer[: len(data)]
+
+    settings = {**SETTINGS, "source__inputs": ["double"], "sizes": {"chunk_rows": 16, "batch_rows": 4}, "checks": {}}
+    Pipeline(databases, job(**settings), Reusing(), signature).run()
+
+    found = sql(databases, "SELECT id, e FROM prediction.intent ORDER BY id")
+    assert found == [(n, 2.0 * n) for n in range(1, 31) if n != 13]
