@@ -62,8 +62,10 @@ def judge_memory(databases: Databases, job: Job, whose: Labels) -> None:
     limit = job.resources.memory
     said = f"{what(whose)}: out of memory: a container reached resources.memory {limit}"
     if row.memory_kills > 1:
-        raise PermanentError(f"{said} again, at {row.tried} rows a call. Raise it, or lower sizes.batch_rows.")
-    raise RetryableError(f"{said}; a retry starts with {row.batch_rows or 'fewer'} rows a call")
+        raise PermanentError(
+            f"{said} again, with batches of {row.tried or 'one row'}. Raise it, or set a lower sizes.batch_rows."
+        )
+    raise RetryableError(f"{said}; a retry starts with batches of {row.batch_size or 'one row'}")
 
 
 def remove(client: Any, container_name: str) -> None:

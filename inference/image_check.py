@@ -27,7 +27,7 @@ def run(client: Any, image_id: str, model: Model, jobs: Sequence[Job]) -> None:
     tolerance = min((job.checks.tolerance for job in jobs), default=Checks().tolerance)
     resources = max((job.resources for job in jobs), key=lambda item: memory_bytes(item.memory), default=Resources())
     pickle = str(any(job.model.allow_pickle for job in jobs)).lower()
-    settings = {"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": pickle, "OMP_NUM_THREADS": str(resources.threads)}
+    settings = {"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": pickle, "OMP_NUM_THREADS": str(resources.model_threads)}
     with _started(client, image_id, resources, [model.artifact.digest, str(tolerance)], settings) as container:
         end = time.monotonic() + LOAD_SECONDS
         while READY not in _said(container) and time.monotonic() < end:

@@ -103,7 +103,9 @@ class Sizes(Section):
     chunk_bytes: int = Field(
         8_388_608, ge=1024, le=268_435_456, description="Bytes of input of one chunk at most; a larger row goes alone."
     )
-    batch_rows: int = Field(64, ge=1, le=1_000_000, description="Rows of one call of the model.")
+    batch_rows: int | None = Field(
+        None, ge=1, le=1_000_000, description="Rows of one call of the model. Default: found while it scores."
+    )
 
 
 class OutputCheck(Section):
@@ -132,11 +134,21 @@ class Checks(Section):
 class Resources(Section):
     """What one shard may use. Processors and memory are limits of containers; `venv` has none."""
 
-    threads: int = Field(1, ge=1, le=1024, description="Threads of the model's numeric libraries.")
+    threads: int | None = Field(
+        None,
+        ge=1,
+        le=1024,
+        description="Threads of the model's numeric libraries. Default: the whole processors of `cpus`, at least 1.",
+    )
     cpus: float = Field(1.0, gt=0, le=1024, description="Processors of a container at most.")
     memory: Memory = Field(
         "2Gi", description="Memory of a container at most, in `Mi` or `Gi`; there is no swap beyond it."
     )
+
+    @property
+    def model_threads(self) -> int:
+        """More threads than processors would wait for one another."""
+        return self.threads or max(1, int(self.cpus))
 
 
 class Retries(Section):

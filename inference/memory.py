@@ -4,16 +4,32 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
+from typing import Optional
 
 _STATUS = Path("/proc/self/status")
 _CLEAR = Path("/proc/self/clear_refs")
+# Of the container, where it has one: control groups version 2, and 1.
+_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
 
 def reset_peak() -> int:
     """Start measuring the peak anew; returns what is held now."""
     with suppress(OSError):
         _CLEAR.write_text("5")
+    return used()
+
+
+def used() -> int:
+    """What is held now."""
     return _field("VmRSS")
+
+
+def limit() -> Optional[int]:
+    """What the container may hold at most; None if there is no limit."""
+    for path in _LIMITS:
+        with suppress(OSError, ValueError):  # version 2 says "max" where there is none, version 1 a number beyond all
+            return int(path.read_text())
+    return None
 
 
 def peak() -> int:

@@ -1,19 +1,23 @@
-"""Predict: call the model on batches of a chunk's rows; bisect a batch that fails."""
+"""Predict: call the model on batches of a chunk's rows, dearest first; bisect a batch that fails."""
 
 from __future__ import annotations
 
 import datetime
+import time
 import uuid
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any, Optional, Protocol
 
 import numpy as np
 import pandas as pd
 
+from inference.batch import BatchSize
 from inference.binary import RESULTS
 from inference.bisect import bisect
 from inference.encode import BadOutput, encoder
-from inference.rows import Chunk, Column, Lost, Predicted, Rows, Scored, hash_of, quarantined
+from inference.rows import Array, Chunk, Column, Lost, Rows, Scored, hash_of, join, quarantined
 from inference.signature import Input, Output, Signature
 
 
@@ -24,46 +28,87 @@ class Predictor(Protocol):
 
 
 class Scorer:
-    """Calls one model. `inputs`: the job's input columns in the order of a row's values."""
+    """Calls one model. `inputs`: the job's input columns in the order of a row's values.
 
-    def __init__(self, model: Predictor, signature: Signature, inputs: Sequence[str], batch_rows: int) -> None:
+    A model whose Python object has a method `costs(frame)` says what each row costs (n positive numbers, such as counts
+    of tokens): rows of like cost then share a batch.
+    """
+
+    def __init__(self, model: Predictor, signature: Signature, inputs: Sequence[str], size: BatchSize) -> None:
         self._model = model
+        self._costs = _method(model, "costs")
         declared = {item.name: item for item in signature.inputs}
         self._inputs = [declared[name] for name in inputs]
         self._outputs = signature.outputs
         self._encoders = [encoder(item.type) for item in signature.outputs]
-        self._batch_rows = batch_rows
+        self._size = size
         self._calls = 0
 
     def score(self, chunk: Chunk) -> Scored:
         """Every row of the chunk gets exactly one outcome."""
         self._calls = 0
-        predicted: list[Predicted] = []
+        predicted: list[Rows] = []
         lost = list(chunk.lost)
-        position = 0
-        while position < len(chunk.rows):
-            batch = chunk.rows[position : position + self._batch_rows]
-            position += len(batch)
-            for part, result in bisect(batch, self._call, (Exception,)):
+        rows, costs = self._ordered(chunk.rows, lost)
+        for batch, cost in self._batches(rows, costs):
+            for part, result in bisect(batch, partial(self._call, cost), (Exception,)):
                 if isinstance(result, BaseException):
                     lost.append(quarantined(int(part.ordinals[0]), hash_of(part), result))
                 else:
                     fit, refused = self._encode(part, result)
                     predicted.append(fit)
                     lost += refused
-        return Scored(chunk.after, chunk.upto, predicted, lost, self._calls, self._batch_rows)
+        return Scored(chunk.after, chunk.upto, predicted, lost, self._calls, self._size.value)
 
-    def _call(self, rows: Rows) -> list[Column]:
+    def _ordered(self, rows: Rows, lost: list[Lost]) -> tuple[Rows, Optional[Array]]:
+        """The rows by falling cost, with their costs, where the model tells them; a row that has none is lost."""
+        if self._costs is None or not len(rows):
+            return rows, None
+        known: list[Rows] = []
+        costs: list[Array] = []
+        for part, result in bisect(rows, self._ask_costs, (Exception,)):
+            if isinstance(result, BaseException):
+                lost.append(quarantined(int(part.ordinals[0]), hash_of(part), result))
+            else:
+                known.append(part)
+                costs.append(result)
+        if not known:
+            return rows[:0], None
+        rows, found = join(known), np.concatenate(costs)
+        order = np.argsort(-found, kind="stable")
+        return rows[order], found[order]
+
+    def _ask_costs(self, rows: Rows) -> Array:
+        assert self._costs is not None
+        costs = np.asarray(self._costs(_frame(rows.columns, self._inputs)), np.float64)
+        if costs.shape != (len(rows),) or not (np.isfinite(costs) & (costs > 0)).all():
+            raise BadOutput(f"the model's costs for {len(rows)} rows are not as many positive numbers")
+        return costs
+
+    def _batches(self, rows: Rows, costs: Optional[Array]) -> Iterator[tuple[Rows, float]]:
+        """Slices of the rows, each with the cost of its dearest row; how large the next is depends on the last."""
+        position = 0
+        while position < len(rows):
+            dearest = 1.0 if costs is None else float(costs[position])
+            batch = rows[position : position + self._size.rows(dearest)]
+            started, calls = time.perf_counter(), self._calls
+            yield batch, dearest
+            if self._calls == calls + 1:  # not bisected
+                cost = len(batch) if costs is None else float(costs[position : position + len(batch)].sum())
+                self._size.observe(len(batch), dearest, cost, time.perf_counter() - started)
+            position += len(batch)
+
+    def _call(self, dearest: float, rows: Rows) -> list[Column]:
         """One call of the model: its outputs, by column."""
         self._calls += 1
         try:
-            return call(self._model, rows.inputs, self._inputs, self._outputs)
+            return call(self._model, rows.columns, self._inputs, self._outputs)
         except Exception as error:
             if len(rows) > 1 and _out_of_memory(error):
-                self._batch_rows = max(1, min(self._batch_rows, len(rows)) // 2)
+                self._size.halve(len(rows), dearest)
             raise
 
-    def _encode(self, rows: Rows, columns: Sequence[Column]) -> tuple[Predicted, list[Lost]]:
+    def _encode(self, rows: Rows, columns: Sequence[Column]) -> tuple[Rows, list[Lost]]:
         """The rows whose outputs fit their columns, as what is written, and those that do not."""
         bad: dict[int, BadOutput] = {}
         encoded = [
@@ -71,15 +116,10 @@ class Scorer:
             for values, encode in zip(columns, self._encoders)
         ]
         if not bad:
-            return Predicted(rows.ordinals, rows.hashes, encoded), []
+            return Rows(rows.ordinals, rows.hashes, encoded), []
         lost = [quarantined(int(rows.ordinals[at]), hash_of(rows[at : at + 1]), bad[at]) for at in sorted(bad)]
         keep = np.array([number for number in range(len(rows)) if number not in bad], np.int64)
-        outputs = [
-            values[keep] if isinstance(values, np.ndarray) else [values[number] for number in keep]
-            for values in encoded
-        ]
-        hashes = None if rows.hashes is None else rows.hashes[keep]
-        return Predicted(rows.ordinals[keep], hashes, outputs), lost
+        return Rows(rows.ordinals, rows.hashes, encoded)[keep], lost
 
 
 def _texts(values: Sequence[Any], encode: Any, bad: dict[int, BadOutput]) -> list[Any]:
@@ -98,9 +138,20 @@ def call(
     model: Predictor, columns: Sequence[Column], inputs: Sequence[Input], outputs: Sequence[Output]
 ) -> list[Column]:
     """One call of the model: its outputs, by column. `columns`: of values in the order of `inputs`."""
-    frame = pd.DataFrame({item.name: _series(values, item) for item, values in zip(inputs, columns)})
-    found = _columns(model.predict(frame), [item.name for item in outputs], len(columns[0]))
+    found = _columns(model.predict(_frame(columns, inputs)), [item.name for item in outputs], len(columns[0]))
     return [_typed(values, item.type) for values, item in zip(found, outputs)]
+
+
+def _frame(columns: Sequence[Column], inputs: Sequence[Input]) -> pd.DataFrame:
+    return pd.DataFrame({item.name: _series(values, item) for item, values in zip(inputs, columns)})
+
+
+def _method(model: Any, name: str) -> Optional[Callable[[pd.DataFrame], Any]]:
+    """A method of the Python object that MLflow wraps, if it is one and has it."""
+    with suppress(Exception):  # another flavor of MLflow's has no such object
+        model = model.unwrap_python_model()
+    found: Optional[Callable[[pd.DataFrame], Any]] = getattr(model, name, None)
+    return found
 
 
 def _out_of_memory(error: Exception) -> bool:

@@ -24,7 +24,7 @@ def arguments(run_id: int, generation: int, shard: int) -> list[str]:
 def settings(job: Job) -> dict[str, str]:
     """Environment variables of the model's libraries."""
     return {
-        **{name: str(job.resources.threads) for name in _THREADS},
+        **{name: str(job.resources.model_threads) for name in _THREADS},
         "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": str(job.model.allow_pickle).lower(),
         "MLFLOW_DISABLE_SCHEMA_DETAILS": "true",
         "MLFLOW_DISABLE_TELEMETRY": "true",

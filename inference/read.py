@@ -17,7 +17,7 @@ from inference.bisect import bisect
 from inference.database import PREDICTIONS, Databases
 from inference.errors import SourceError, WorkLost
 from inference.queries import column, expression, fill
-from inference.rows import HASH, Chunk, Lost, Rows, concatenate, quarantined
+from inference.rows import HASH, Chunk, Lost, Rows, join, quarantined
 from inference.session import Session
 from inference.source import Column
 from inference.work import Shard, Work, register
@@ -79,12 +79,13 @@ class Reader:
                 lost.append(quarantined(part[0], None, outcome))
                 last = part[0]
             else:
-                read.append(outcome.rows)
+                if len(outcome.rows):
+                    read.append(outcome.rows)
                 lost += outcome.lost
                 last = outcome.upto
                 if last < part[-1] or self._octets_left <= 0:
                     break
-        return Chunk(after, last, _join(read, len(self._work.source["inputs"])), lost)
+        return Chunk(after, last, join(read) if read else self._none(), lost)
 
     def _page(self, ordinals: range) -> Chunk:
         """One query; as many of the first of `ordinals` as the byte budget allows."""
@@ -119,13 +120,13 @@ class Reader:
         values = {**values, "octets": self._octets_left}
         rows = list(queries.run(connection, SQL["page"], parts, **values).cursor.fetchall())
         if not rows:
-            return Chunk(values["after"], values["upto"], _join([], len(inputs)), [])
+            return Chunk(values["after"], values["upto"], self._none(), [])
         self._octets_left -= int(rows[-1][2])
         self._refuse_repeated({row[0] for row in rows}, len(rows), values)
         present = [row for row in rows if row[1]]
         gone = [Lost(row[0], "vanished") for row in rows if not row[1]]
         if not present:
-            return Chunk(values["after"], rows[-1][0], _join([], len(inputs)), gone)
+            return Chunk(values["after"], rows[-1][0], self._none(), gone)
         ordinals, _, _, hashes, *columns = map(list, zip(*present))
         hashed = None if section["changes"] == "none" else bytes.fromhex("".join(hashes).replace("-", ""))
         read = Rows(np.array(ordinals, np.int64), hashed and np.frombuffer(hashed, HASH), columns)
@@ -158,6 +159,9 @@ class Reader:
         return Chunk(
             values["after"], values["upto"], Rows(ordinals[order], hashes, [one[order] for one in columns]), gone
         )
+
+    def _none(self) -> Rows:
+        return Rows(np.array([], np.int64), None, [[] for _ in self._work.source["inputs"]])
 
     def _joined(self, relation: dict[str, sql.Composable]) -> dict[str, sql.Composable]:
         """The work list's rows and the source's, joined by key."""
@@ -229,16 +233,6 @@ def _sent(one: Column) -> sql.Composable:
     """A number as the model gets it: a missing float is NaN there."""
     value = column(one.name, "s")
     return fill(SQL["nan"], value=value) if one.kind.startswith("float") else value
-
-
-def _join(pages: list[Rows], inputs: int) -> Rows:
-    if len(pages) == 1:
-        return pages[0]
-    if not pages:
-        return Rows(np.array([], np.int64), None, [[] for _ in range(inputs)])
-    hashes = None if pages[0].hashes is None else np.concatenate([page.hashes for page in pages])
-    columns = [concatenate([page.inputs[number] for page in pages]) for number in range(inputs)]
-    return Rows(np.concatenate([page.ordinals for page in pages]), hashes, columns)
 
 
 def _prepare(connection: Connection, shard: Shard) -> None:

@@ -18,34 +18,21 @@ HASH = np.dtype("V16")  # the 128 bits of an input hash
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows with the inputs that they were read with."""
+    """Rows with the values of some columns: the inputs that were read, or the outputs that are to be written."""
 
     ordinals: Array  # int64 [n]
     hashes: Optional[Array]  # HASH [n]; None where nothing is hashed
-    inputs: Sequence[Column]  # [n] for each of the job's inputs
+    columns: Sequence[
+        Column
+    ]  # [n] each; of outputs, an array is of its column's own type, and texts are as COPY has them
 
     def __len__(self) -> int:
         return len(self.ordinals)
 
-    def __getitem__(self, part: slice) -> Rows:
-        hashes = self.hashes if self.hashes is None else self.hashes[part]
-        return Rows(self.ordinals[part], hashes, [column[part] for column in self.inputs])
-
-
-@dataclass(frozen=True)
-class Predicted:
-    """Rows with their predictions."""
-
-    ordinals: Array  # int64 [n]
-    hashes: Optional[Array]  # HASH [n]
-    outputs: Sequence[Column]  # [n] for each output: an array of its column's own type, or text as Postgres reads it
-
-    def __len__(self) -> int:
-        return len(self.ordinals)
-
-    def __getitem__(self, part: slice) -> Predicted:
-        hashes = self.hashes if self.hashes is None else self.hashes[part]
-        return Predicted(self.ordinals[part], hashes, [column[part] for column in self.outputs])
+    def __getitem__(self, part: Union[slice, Array]) -> Rows:
+        """A slice, or the rows at these positions."""
+        hashes = None if self.hashes is None else self.hashes[part]
+        return Rows(self.ordinals[part], hashes, [_take(column, part) for column in self.columns])
 
 
 @dataclass(frozen=True)
@@ -71,14 +58,14 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Scored:
-    """A chunk's outcomes, how often the model was called for them, and the rows of a call that it can take."""
+    """A chunk's outcomes, how often the model was called for them, and the size of batch found so far."""
 
     after: int
     upto: int
-    predicted: list[Predicted]
+    predicted: list[Rows]
     lost: list[Lost]
     calls: int
-    batch_rows: int
+    batch_size: Optional[int]
 
     def __len__(self) -> int:
         return sum(map(len, self.predicted)) + len(self.lost)
@@ -92,20 +79,32 @@ def quarantined(ordinal: int, input_hash: Optional[bytes], error: BaseException)
     return Lost(ordinal, "quarantined", input_hash, type(error).__name__, message)
 
 
-def hash_of(rows: Union[Rows, Predicted]) -> Optional[bytes]:
+def hash_of(rows: Rows) -> Optional[bytes]:
     """The hash of the first row."""
     return None if rows.hashes is None else bytes(rows.hashes[0])
 
 
-def concatenate(columns: Sequence[Column]) -> Column:
-    """One column of several: an array if all are."""
-    if len(columns) == 1:
-        return columns[0]
-    if all(isinstance(column, np.ndarray) for column in columns):
-        return np.concatenate(columns)
-    return [value for column in columns for value in plain(column)]
+def join(parts: Sequence[Rows]) -> Rows:
+    """One after the other; a column is an array if it is one in all parts. `parts`: at least one."""
+    if len(parts) == 1:
+        return parts[0]
+    hashes = None if parts[0].hashes is None else np.concatenate([part.hashes for part in parts])
+    columns = [_concatenate(columns) for columns in zip(*(part.columns for part in parts))]
+    return Rows(np.concatenate([part.ordinals for part in parts]), hashes, columns)
 
 
 def plain(column: Column) -> list[Any]:
     """A column as Python's own values."""
     return column.tolist() if isinstance(column, np.ndarray) else column
+
+
+def _take(column: Column, part: Union[slice, Array]) -> Column:
+    if isinstance(column, np.ndarray) or isinstance(part, slice):
+        return column[part]
+    return [column[position] for position in part]
+
+
+def _concatenate(columns: Sequence[Column]) -> Column:
+    if all(isinstance(column, np.ndarray) for column in columns):
+        return np.concatenate(columns)
+    return [value for column in columns for value in plain(column)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import socket
 import threading
 import time
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Optional
 
 from inference import memory, work
+from inference.batch import BatchSize
 from inference.channel import Channel, Closed
 from inference.database import PREDICTIONS, Databases
 from inference.errors import Interrupted
@@ -44,27 +44,25 @@ def _run(
     stop: threading.Event,
 ) -> None:
     with databases.begin(PREDICTIONS) as connection:
-        task = work.begin(connection, run_id, generation, number, socket.gethostname())
+        task = work.begin(connection, run_id, generation, number)
     shard = task.shard
     if shard.cursor == shard.last:
         log.info("%s: is complete already", shard)
         return
     if shard.attempt > 1:
         log.info("%s: attempt %d goes on after ordinal %d of %d", shard, shard.attempt, shard.cursor, shard.last)
-    model = load(task)
-    names = task.source["inputs"]
-    _pipe(databases, task, Scorer(model, task.signature, names, task.sizes["batch_rows"]), stop)
+    _pipe(databases, task, load, stop)
 
 
-def _pipe(databases: Databases, task: Work, scorer: Scorer, stop: threading.Event) -> None:
-    held = memory.reset_peak()
+def _pipe(databases: Databases, task: Work, load: Callable[[Work], Predictor], stop: threading.Event) -> None:
     before: Channel[Chunk] = Channel(QUEUED)
     after: Channel[Scored] = Channel(QUEUED)
-    progress = Progress(task.shard)
     with ThreadPoolExecutor(2, thread_name_prefix="shard") as threads:
-        threads.submit(_read, Reader(databases, task), before)
-        writing = threads.submit(_write, Writer(databases, task), before, after, progress, held)
+        threads.submit(_read, Reader(databases, task), before)  # while the model loads
         try:
+            scorer = Scorer(load(task), task.signature, task.source["inputs"], _batch_size(task))
+            held, progress = memory.reset_peak(), Progress(task.shard)
+            writing = threads.submit(_write, Writer(databases, task), before, after, progress, held)
             complete = _score(scorer, before, after, stop)
         except Closed:  # the writer failed and says why
             complete = True
@@ -80,6 +78,13 @@ def _pipe(databases: Databases, task: Work, scorer: Scorer, stop: threading.Even
         raise Interrupted(
             f"{task.shard}: stopped by a signal; everything scored is committed, a retry goes on from there"
         )
+
+
+def _batch_size(task: Work) -> BatchSize:
+    """After a kill for its memory a shard tries no larger batch."""
+    rows = 0 if task.memory_kills else task.shard.last - task.shard.cursor
+    known = task.batch_size or (1 if task.memory_kills else None)
+    return BatchSize(task.sizes["batch_rows"] and task.batch_size, known, rows, task.sizes["chunk_rows"])
 
 
 def _score(scorer: Scorer, before: Channel[Chunk], after: Channel[Scored], stop: threading.Event) -> bool:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Optional
 
 from sqlalchemy.engine import Connection
 
-from inference import queries
+from inference import host, queries
 from inference.errors import PermanentError, TakenOver
 from inference.signature import Signature
 
@@ -37,19 +37,21 @@ class Work:
     shard: Shard
     job: str
     source: dict[str, Any]
-    sizes: dict[str, int]
+    sizes: dict[str, Any]
+    batch_size: Optional[int]  # what this shard had come to, or else what is known of the model on such a machine
+    memory_kills: int  # of earlier attempts
     digest: str
     allow_pickle: bool
     signature: Signature
     dense: bool  # ordinals follow the key, and most rows of the source are in the work list
 
 
-def begin(connection: Connection, run_id: int, generation: int, number: int, host: str) -> Work:
+def begin(connection: Connection, run_id: int, generation: int, number: int) -> Work:
     """Start the next attempt at a shard; earlier attempts can write nothing from here on.
 
     Raises TakenOver if a later plan or run owns the work, PermanentError if there is no such shard.
     """
-    values = {"run_id": run_id, "generation": generation, "shard": number}
+    values: dict[str, Any] = {"run_id": run_id, "generation": generation, "shard": number}
     queries.run(connection, SQL["terminate"], **values)
     run = queries.run(connection, SQL["run"], run_id=run_id).mappings().first()
     if run is None:
@@ -60,16 +62,22 @@ def begin(connection: Connection, run_id: int, generation: int, number: int, hos
             "has nothing to do any more, or another run of the job has begun"
         )
     definition = run["definition"]
-    sizes = definition["sizes"]
-    row = queries.run(connection, SQL["begin"], host=host, batch_rows=sizes["batch_rows"], **values).mappings().first()
+    fixed = definition["sizes"]["batch_rows"]
+    values["host_class"] = None if fixed else host.kind()
+    row = queries.run(connection, SQL["begin"], host=host.name(), batch_rows=fixed, **values).mappings().first()
     if row is None:
         raise PermanentError(f"run {run_id}, generation {generation} has no shard {number}")
     shard = Shard(run_id, generation, number, row["attempt"], row["first_ordinal"], row["last_ordinal"], row["cursor"])
+    size = row["batch_size"]
+    if size is None:
+        size = queries.run(connection, SQL["known_batch_size"], model_id=row["model_id"], **values).scalar()
     return Work(
         shard=shard,
         job=run["job"],
         source=definition["source"],
-        sizes={**sizes, "batch_rows": row["batch_rows"]},
+        sizes=definition["sizes"],
+        batch_size=size,
+        memory_kills=row["memory_kills"],
         digest=run["digest"],
         allow_pickle=definition["model"]["allow_pickle"],
         signature=Signature.from_json(run["inputs"], run["outputs"]),

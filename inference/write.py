@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Iterator
 from itertools import repeat
-from typing import IO, Any, Optional
+from typing import IO, Any
 
 import numpy as np
 import psycopg2
@@ -17,7 +17,7 @@ from inference.binary import RESULTS, Layout
 from inference.bisect import bisect
 from inference.database import PREDICTIONS, Databases
 from inference.encode import NULL, encoder, escape
-from inference.rows import Column, Lost, Predicted, Scored, concatenate, hash_of, plain, quarantined
+from inference.rows import Column, Lost, Rows, Scored, hash_of, join, plain, quarantined
 from inference.session import Session
 from inference.signature import Output
 from inference.work import SQL, Work, identity, register, taken_over
@@ -41,7 +41,7 @@ class Writer:
         """
         values = {
             **identity(self._shard), "from": self._cursor, "to": scored.upto,
-            "calls": scored.calls, "batch": scored.batch_rows, "seconds": seconds, "held": held, "peak": peak,
+            "calls": scored.calls, "batch": scored.batch_size, "seconds": seconds, "held": held, "peak": peak,
         }  # fmt: skip
 
         def write(connection: Connection) -> None:
@@ -72,30 +72,33 @@ class Writer:
     def _copy_all(self, connection: Connection, scored: Scored) -> None:
         """COPY all outcomes; predictions that Postgres refuses are quarantined with its reason."""
         lost = list(scored.lost)
-        predicted = self._join(scored.predicted)
-        if predicted:
+        if scored.predicted:
             for part, fault in bisect(
-                predicted, lambda rows: self._copy_predicted(connection, rows), (psycopg2.DataError,)
+                self._join(scored.predicted), lambda rows: self._copy_predicted(connection, rows), (psycopg2.DataError,)
             ):
                 if isinstance(fault, BaseException):
                     lost.append(quarantined(int(part.ordinals[0]), hash_of(part), _first_line(fault)))
         if lost:
             self._copy(connection, SQL["copy_lost"], _lost_lines(lost))
 
-    def _join(self, parts: list[Predicted]) -> Optional[Predicted]:
+    def _join(self, parts: list[Rows]) -> Rows:
         """A chunk's batches as one. Some may hold an array where others, in which a value is missing, hold texts."""
-        if not parts:
-            return None
-        hashes = None if parts[0].hashes is None else np.concatenate([part.hashes for part in parts])
-        outputs = []
-        for number, item in enumerate(self._outputs):
-            columns = [part.outputs[number] for part in parts]
-            arrays = all(isinstance(values, np.ndarray) for values in columns)
-            outputs.append(concatenate(columns if arrays else [_texts(item, values) for values in columns]))
-        return Predicted(np.concatenate([part.ordinals for part in parts]), hashes, outputs)
+        mixed = [
+            len({isinstance(column, np.ndarray) for column in columns}) > 1
+            for columns in zip(*(part.columns for part in parts))
+        ]
+        if not any(mixed):
+            return join(parts)
+        return join([self._with_texts(part, mixed) for part in parts])
 
-    def _copy_predicted(self, connection: Connection, rows: Predicted) -> None:
-        binary = all(isinstance(column, np.ndarray) for column in rows.outputs)
+    def _with_texts(self, rows: Rows, wanted: list[bool]) -> Rows:
+        columns = [
+            _texts(item, column) if text else column for item, column, text in zip(self._outputs, rows.columns, wanted)
+        ]
+        return Rows(rows.ordinals, rows.hashes, columns)
+
+    def _copy_predicted(self, connection: Connection, rows: Rows) -> None:
+        binary = all(isinstance(column, np.ndarray) for column in rows.columns)
         data = io.BytesIO(self._records(rows)) if binary else self._lines(rows)
         self._copy(connection, SQL["copy_numbers" if binary else "copy_predicted"], data)
 
@@ -108,16 +111,16 @@ class Writer:
         with connection.begin_nested():
             connection.connection.cursor().copy_expert(statement, data)
 
-    def _records(self, rows: Predicted) -> bytes:
+    def _records(self, rows: Rows) -> bytes:
         """COPY's binary format."""
         codes = [RESULTS[item.type][0] for item in self._outputs]
         hashed = [] if rows.hashes is None else [rows.hashes]
         layout = Layout([">i8", f"S{len(PREDICTED)}", "V16" if hashed else None, *codes])
-        return layout.encode([rows.ordinals, PREDICTED, *hashed, *rows.outputs])
+        return layout.encode([rows.ordinals, PREDICTED, *hashed, *rows.columns])
 
-    def _lines(self, rows: Predicted) -> io.StringIO:
+    def _lines(self, rows: Rows) -> io.StringIO:
         """COPY's text format."""
-        columns = [_texts(item, values) for item, values in zip(self._outputs, rows.outputs)]
+        columns = [_texts(item, values) for item, values in zip(self._outputs, rows.columns)]
         hashes = repeat(NULL) if rows.hashes is None else _hexadecimal(rows.hashes.tobytes())
         fields: list[Iterable[str]] = [map(str, rows.ordinals.tolist()), repeat(PREDICTED.decode()), hashes]
         lines = map("\t".join, zip(*fields, *(map(escape, column) for column in columns)))

@@ -14,10 +14,16 @@ WHERE s.run_id = %(run_id)s AND s.generation = %(generation)s AND s.shard = %(sh
 
 -- name: begin
 UPDATE prediction.shard
-SET attempt = attempt + 1, backends = '[]', host = %(host)s, heartbeat = clock_timestamp(),
-    batch_rows = coalesce(batch_rows, %(batch_rows)s)
+SET attempt = attempt + 1, backends = '[]', host = %(host)s, heartbeat = clock_timestamp(), host_class = %(host_class)s,
+    batch_size = coalesce(batch_size, %(batch_rows)s)
 WHERE run_id = %(run_id)s AND generation = %(generation)s AND shard = %(shard)s
-RETURNING attempt, first_ordinal, last_ordinal, cursor, batch_rows;
+RETURNING attempt, first_ordinal, last_ordinal, cursor, batch_size, memory_kills, model_id;
+
+-- The shard with the most rows of the latest run says most.
+-- name: known_batch_size
+SELECT batch_size FROM prediction.shard
+WHERE model_id = %(model_id)s AND host_class = %(host_class)s AND batch_size IS NOT NULL
+ORDER BY run_id DESC, last_ordinal - first_ordinal DESC LIMIT 1;
 
 -- A run that failed goes on when one of its shards is started again, unless another run has begun since.
 -- name: predicting
@@ -56,7 +62,7 @@ COPY {result} (ordinal, outcome, input_hash, error, message) FROM STDIN;
 -- name: advance
 UPDATE prediction.shard s
 SET cursor = %(to)s, heartbeat = clock_timestamp(), calls = s.calls + %(calls)s, seconds = s.seconds + %(seconds)s,
-    held_memory = %(held)s, peak_memory = greatest(s.peak_memory, %(peak)s), batch_rows = %(batch)s
+    held_memory = %(held)s, peak_memory = greatest(s.peak_memory, %(peak)s), batch_size = %(batch)s
 WHERE s.run_id = %(run_id)s AND s.generation = %(generation)s AND s.shard = %(shard)s
   AND s.attempt = %(attempt)s AND s.cursor = %(from)s
   AND EXISTS (SELECT FROM prediction.run r

@@ -7,7 +7,7 @@
 row_number() OVER (ORDER BY {order}) AS ordinal, false AS duplicate
 
 -- name: ordinal_once
-dense_rank() OVER (ORDER BY cost, input_hash) AS ordinal,
+dense_rank() OVER (ORDER BY cost DESC, input_hash) AS ordinal,
 row_number() OVER (PARTITION BY cost, input_hash ORDER BY {keys}) > 1 AS duplicate
 
 -- name: create_work

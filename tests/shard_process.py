@@ -22,7 +22,7 @@ import pandas as pd
 from inference import queries, shard, write
 from inference.database import Databases
 from inference.errors import InferenceError
-from inference.rows import Predicted
+from inference.rows import Rows
 from tests.stub import Digest
 
 
@@ -56,7 +56,7 @@ class StopsWithin(io.StringIO):
 class Writer(write.Writer):
     chunks = 0
 
-    def _lines(self, rows: Predicted) -> io.StringIO:
+    def _lines(self, rows: Rows) -> io.StringIO:
         lines = super()._lines(rows)
         self.chunks += 1
         return StopsWithin(lines.getvalue()) if self.chunks == 2 else lines

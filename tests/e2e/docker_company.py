@@ -121,7 +121,7 @@ class Company:
 
     def shard(self, planned: Planned) -> Any:
         """The progress of a run's first shard."""
-        columns = "cursor, last_ordinal, attempt, batch_rows, memory_kills"
+        columns = "cursor, last_ordinal, attempt, batch_size, memory_kills"
         ((*found,),) = sql(
             self.databases, f"SELECT {columns} FROM prediction.shard WHERE run_id = :run AND shard = 1",  # noqa: S608
             run=planned.run_id,

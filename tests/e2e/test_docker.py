@@ -154,15 +154,15 @@ def test_a_container_over_its_memory_is_tried_once_more_with_half_the_batch(comp
 
     with pytest.raises(RetryableError, match=r"out of memory: .* resources\.memory 320Mi; a retry starts with 32 rows"):
         pipeline.predict(company.databases, planned.run_id, planned.generation, 1)
-    assert company.shard(planned)["batch_rows"] == 32
+    assert company.shard(planned)["batch_size"] == 32
     pipeline.predict(company.databases, planned.run_id, planned.generation, 1)
     assert company.finish(planned) == "published"
 
     few = company.job("few", hungry, resources={"memory": "320Mi"}, sizes={"chunk_rows": 400, "batch_rows": 200})
     planned = company.plan(few)
-    with pytest.raises(RetryableError, match="a retry starts with 100 rows a call"):
+    with pytest.raises(RetryableError, match="a retry starts with batches of 100"):
         pipeline.predict(company.databases, planned.run_id, planned.generation, 1)
-    with pytest.raises(PermanentError, match=r"out of memory: .* resources\.memory 320Mi again, at 100 rows a call"):
+    with pytest.raises(PermanentError, match=r"out of memory: .* resources\.memory 320Mi again, with batches of 100"):
         pipeline.predict(company.databases, planned.run_id, planned.generation, 1)
     assert company.containers(planned) == []
 

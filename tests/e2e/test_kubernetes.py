@@ -152,7 +152,7 @@ def test_a_pod_over_its_memory_is_tried_once_more_with_half_the_batch(cluster: I
 
     with pytest.raises(RetryableError, match=r"out of memory: .* resources\.memory 320Mi; a retry starts with 100 row"):
         predict(cluster, planned)
-    with pytest.raises(PermanentError, match=r"out of memory: .* resources\.memory 320Mi again, at 100 rows a call"):
+    with pytest.raises(PermanentError, match=r"out of memory: .* resources\.memory 320Mi again, with batches of 100"):
         predict(cluster, planned)
 
     await_true(lambda: not cluster.pods(run=planned.run_id), 15, "the end of the pod")

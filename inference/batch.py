@@ -1,0 +1,89 @@
+"""How much one call of the model gets: a fixed number of rows, or what makes it fastest, found while it scores.
+
+The size of a batch is what its rows cost together, each as much as the dearest of them, since shorter ones are padded:
+a row costs 1, or what the model's own `costs` say, such as its number of tokens.
+"""
+
+from __future__ import annotations
+
+from typing import Optional
+
+from inference import memory
+
+FIRST = 4  # rows of the first size that is tried
+DEFAULT = 32  # rows, where there are too few to try anything
+SHARE = 0.02  # of a shard's rows that may be scored while sizes are tried
+GAIN = 1.05  # faster by so much, or a size is not worth the memory of twice as many rows
+CALLS, SECONDS = 3, 0.02  # what a size is measured by: so many calls, or one that takes so long
+SPARE = 0.8  # of the memory limit that a larger size may be expected to need
+
+
+class BatchSize:
+    """Doubles from half of what is known, or from `FIRST` rows, as long as that is a gain; keeps the fastest.
+
+    `fixed`: rows, from the job file; `known`: the size that this model was fastest with on such a machine;
+    `rows`: of the shard; `most`: rows of a chunk.
+    """
+
+    def __init__(self, fixed: Optional[int], known: Optional[int], rows: int, most: int) -> None:
+        self._fixed = fixed
+        self._size = known or 0  # 0 until the first cost is seen
+        self._trying: Optional[int] = None if fixed is None else 0  # None: not begun, 0: over
+        self._allowance = int(rows * SHARE)
+        self._most = most
+        self._held = memory.used()
+        self._warm = False  # the first call makes what later ones find made
+        self._rates: list[float] = []  # of the size that is tried: cost a second
+        self._seconds = 0.0
+        self._best, self._best_size = 0.0, 0
+
+    @property
+    def value(self) -> Optional[int]:
+        """Rows if fixed, else the size found so far, if any row was scored."""
+        return self._fixed or self._size or None
+
+    def rows(self, dearest: float) -> int:
+        """Of the next batch, whose dearest row costs so much."""
+        if self._fixed:
+            return self._fixed
+        if self._trying is None:
+            first = max(1, self._size // 2) if self._size else int(FIRST * dearest)
+            self._size = self._size or int(DEFAULT * dearest)
+            self._try(first, dearest)
+        return max(1, int((self._trying or self._size) / dearest))
+
+    def observe(self, rows: int, dearest: float, cost: float, seconds: float) -> None:
+        """A call took so long for rows that cost so much together."""
+        if not self._trying or rows < int(self._trying / dearest):  # the rest of a chunk says little
+            return
+        self._allowance -= rows
+        if not self._warm:
+            self._warm = True
+            return
+        self._rates.append(cost / max(seconds, 1e-9))
+        self._seconds += seconds
+        if len(self._rates) < CALLS and self._seconds < SECONDS and self._allowance >= rows:
+            return
+        rate, size = max(self._rates), self._trying
+        if rate < self._best * GAIN:
+            self._size, self._trying = self._best_size, 0
+            return
+        self._best, self._best_size = rate, size
+        self._try(2 * size, dearest)
+        if not self._trying:  # nothing says that a larger one, if one is known, is not better
+            self._size = max(self._size, size)
+
+    def halve(self, rows: int, dearest: float) -> None:
+        """So many rows were too much for the memory."""
+        if self._fixed:
+            self._fixed = max(1, min(self._fixed, rows) // 2)
+        else:
+            self._size, self._trying = max(1, int(rows * dearest / 2)), 0
+
+    def _try(self, size: int, dearest: float) -> None:
+        """Measure this size next, unless too few rows are left for that, or too little memory."""
+        rows = int(size / dearest)
+        expected = self._held + 2 * (memory.peak() - self._held)
+        limit = memory.limit()
+        fits = rows <= min(self._allowance, self._most) and (limit is None or expected < SPARE * limit)
+        self._trying, self._rates, self._seconds = size if fits else 0, [], 0.0
