@@ -70,8 +70,8 @@ class BatchSize:
             return
         self._best, self._best_size = rate, size
         self._try(2 * size, dearest)
-        if not self._trying:  # nothing says that a larger one, if one is known, is not better
-            self._size = max(self._size, size)
+        if not self._trying:  # nothing says that a larger one, if one is known, is not better, unless memory does
+            self._size = max(self._size, size) if self._fits() else size
 
     def halve(self, rows: int, dearest: float) -> None:
         """So many rows were too much for the memory."""
@@ -82,8 +82,10 @@ class BatchSize:
 
     def _try(self, size: int, dearest: float) -> None:
         """Measure this size next, unless too few rows are left for that, or too little memory."""
-        rows = int(size / dearest)
-        expected = self._held + 2 * (memory.peak() - self._held)
+        enough = int(size / dearest) <= min(self._allowance, self._most)
+        self._trying, self._rates, self._seconds = size if enough and self._fits() else 0, [], 0.0
+
+    def _fits(self) -> bool:
+        """Whether twice of what calls needed until now is there."""
         limit = memory.limit()
-        fits = rows <= min(self._allowance, self._most) and (limit is None or expected < SPARE * limit)
-        self._trying, self._rates, self._seconds = size if fits else 0, [], 0.0
+        return limit is None or self._held + 2 * (memory.peak() - self._held) < SPARE * limit

@@ -7,7 +7,10 @@ import pytest
 from inference.database import Databases
 from inference.errors import SourceError
 from inference.plan import Planned
+from inference.signature import Input, Signature
 from tests.stub import (
+    TEXT,
+    Digest,
     Pipeline,
     assert_current,
     counts,
@@ -211,3 +214,25 @@ def test_a_source_that_gives_a_key_twice_after_plan_fails_the_shard(databases: D
 
     with pytest.raises(SourceError, match="gives a key twice"):
         pipeline.predict(planned)
+
+
+def test_a_page_whose_rows_are_all_gone_beside_one_that_fails(databases: Databases) -> None:
+    """The parts of a chunk that was read in halves: one has no row left, and the hashes of the other stay."""
+    create_messages(databases, [f"message {number:02}" for number in range(64)])
+    sql(databases, "ALTER TABLE message ADD COLUMN at timestamptz")
+    a_job = job(cost="1", deduplicate=False, source__inputs=["text", "at"], sizes={"chunk_rows": 64, "batch_rows": 64})
+    signature = Signature((*TEXT.inputs, Input("at", "datetime", "datetime64[ns]", False)), TEXT.outputs)
+    pipeline = Pipeline(databases, a_job, Digest(), signature)
+    sql(databases, "UPDATE message SET at = 'infinity' WHERE id = 64")
+    planned = pipeline.plan()
+    sql(databases, "DELETE FROM message WHERE id <= 32")
+
+    pipeline.predict(planned)
+
+    assert pipeline.finish(planned) == "published"
+    found = counts(databases, planned.run_id)
+    assert (found["predicted"], found["quarantined"], found["vanished"]) == (31, 1, 32)
+    hashes = {row["input_hash"] for row in predictions(databases).values()}
+    assert None not in hashes
+    assert len(hashes) == 31
+    assert pipeline.plan().planned == 0

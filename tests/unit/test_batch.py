@@ -1,0 +1,136 @@
+"""The size of a batch that is found on machines whose speed is a formula."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from inference import memory
+from inference.batch import BatchSize
+
+Speed = Callable[[int], float]  # seconds of a call with so many rows
+
+
+def overhead(rows: int) -> float:
+    """Each call costs as much as 1,000 rows: the more, the better."""
+    return 1e-3 + 1e-6 * rows
+
+
+def cache(rows: int) -> float:
+    """Fastest with 16 rows: beyond, what a call holds no longer fits the processor's cache."""
+    return 0.02 + 5e-3 * rows + (1e-2 * (rows - 16) if rows > 16 else 0)
+
+
+def score(size: BatchSize, rows: int, seconds: Speed, dearest: float = 1.0, chunk: int = 20_000) -> list[int]:
+    """Rows of each call, in chunks."""
+    calls = []
+    while rows:
+        left = min(rows, chunk)
+        rows -= left
+        while left:
+            batch = min(size.rows(dearest), left)
+            size.observe(batch, dearest, batch * dearest, seconds(batch))
+            calls.append(batch)
+            left -= batch
+    return calls
+
+
+@pytest.fixture(autouse=True)
+def no_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "limit", lambda: None)
+
+
+def test_grows_while_that_is_a_gain_and_tries_on_two_percent_of_the_rows_at_most() -> None:
+    size = BatchSize(None, None, 1_000_000, 20_000)
+
+    calls = score(size, 1_000_000, overhead)
+
+    assert calls[:7] == [4, 4, 4, 4, 8, 8, 8]  # the first call is not judged
+    settled = calls.index(size.value or 0)
+    assert sum(calls[:settled]) <= 20_000
+    assert size.value == 4096  # 8,192 more would be too many
+    assert set(calls[settled + 6 :]) == {4096, 20_000 % 4096}
+
+
+def test_goes_back_to_the_size_that_was_fastest() -> None:
+    size = BatchSize(None, None, 10_000, 2048)
+
+    calls = score(size, 10_000, cache, chunk=2048)
+
+    assert calls[:6] == [4, 4, 8, 16, 32, 16]
+    assert size.value == 16
+
+
+def test_the_unit_is_the_cost_of_a_row() -> None:
+    size = BatchSize(None, None, 10_000, 2048)
+
+    calls = score(size, 1_000, cache, dearest=50)
+
+    assert calls[:6] == [4, 4, 8, 16, 32, 16]
+    assert (size.value, size.rows(50), size.rows(8), size.rows(10_000)) == (800, 16, 100, 1)
+
+
+def test_what_is_known_is_tried_again_beside_half_and_twice_of_it() -> None:
+    size = BatchSize(None, 16, 10_000, 2048)
+
+    assert score(size, 2_000, cache)[:5] == [8, 8, 16, 32, 16]
+    assert size.value == 16
+
+
+def test_what_is_known_is_found_wrong_on_a_machine_that_has_changed() -> None:
+    larger, smaller = BatchSize(None, 4, 100_000, 2048), BatchSize(None, 256, 100_000, 2048)
+
+    score(larger, 2_000, cache)
+    score(smaller, 2_000, cache)
+
+    assert (larger.value, smaller.value) == (16, 128)  # halved once a run
+
+
+def test_too_few_rows_to_try_anything() -> None:
+    unknown, known = BatchSize(None, None, 100, 2048), BatchSize(None, 500, 100, 2048)
+
+    assert score(unknown, 100, overhead) == [32, 32, 32, 4]
+    assert score(known, 1_000, overhead) == [500, 500]
+    assert (unknown.value, known.value) == (32, 500)
+
+
+def test_a_fixed_number_of_rows_stays() -> None:
+    size = BatchSize(64, None, 10_000, 2048)
+
+    assert set(score(size, 6_400, cache, dearest=50, chunk=6_400)) == {64}
+
+
+def test_a_batch_is_never_larger_than_a_chunk() -> None:
+    size = BatchSize(None, None, 1_000_000, 100)
+
+    score(size, 10_000, overhead, chunk=100)
+
+    assert size.value == 64
+
+
+@pytest.mark.parametrize(("fixed", "known", "rows"), [(64, None, 32), (None, 6_400, 32)])
+def test_out_of_memory_halves_for_good(fixed: int | None, known: int | None, rows: int) -> None:
+    size = BatchSize(fixed, known, 10_000, 2048)
+
+    size.halve(64, 100)
+
+    assert set(score(size, 3_200, overhead, dearest=100, chunk=3_200)) == {rows}
+
+
+def test_a_size_that_may_not_fit_the_memory_is_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each row takes a MiB; 100 MiB are held, and the container may have 164."""
+    held = [100 << 20]
+    monkeypatch.setattr(memory, "used", lambda: 100 << 20)
+    monkeypatch.setattr(memory, "peak", lambda: held[0])
+    monkeypatch.setattr(memory, "limit", lambda: 164 << 20)
+    size = BatchSize(None, None, 100_000, 2048)
+
+    def hungry(rows: int) -> float:
+        held[0] = max(held[0], (100 + rows) << 20)
+        return overhead(rows)
+
+    calls = score(size, 1_000, hungry)
+
+    assert size.value == 16  # twice of 16 would come to 132, above four fifths of the limit
+    assert max(calls) == 16
