@@ -98,6 +98,7 @@ def cut(search: Search, run_id: int, generation: int, inputs: int) -> list[int]:
         run_id=run_id,
         generation=generation,
         model_id=search.model.model_id,
+        inputs=inputs,
         shards=min(sizes.max_shards, -(-inputs // sizes.shard_rows)),
     )
     return sorted(rows.scalars())

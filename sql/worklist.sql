@@ -7,13 +7,13 @@
 row_number() OVER (ORDER BY {order}) AS ordinal, false AS duplicate
 
 -- name: ordinal_once
-dense_rank() OVER (ORDER BY cost DESC, input_hash) AS ordinal,
-row_number() OVER (PARTITION BY cost, input_hash ORDER BY {keys}) > 1 AS duplicate
+dense_rank() OVER (ORDER BY -cost, input_hash) AS ordinal,
+row_number() OVER (PARTITION BY -cost, input_hash ORDER BY {keys}) > 1 AS duplicate
 
+-- The rows leave the window in its order, and so lie in the order of their ordinals; to ask for that sorts them again.
 -- name: create_work
 CREATE UNLOGGED TABLE {work} AS
-SELECT {keys}, input_hash, cost, changed_at, {ordinal} FROM ({pending}) c
-ORDER BY ordinal;
+SELECT {keys}, input_hash, cost, changed_at, {ordinal} FROM ({pending}) c;
 
 -- name: index_work
 INSERT INTO {work} (ordinal, duplicate) VALUES (0, false);
@@ -41,15 +41,18 @@ SELECT EXISTS (
       AND (SELECT bool_and(a.attnotnull AND a.attname = ANY (CAST(%(keys)s AS text[])))
            FROM pg_attribute a WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)));
 
+-- Cut between blocks, a hundred to a shard, so that one pass over the rows is enough.
 -- name: create_shards
 INSERT INTO prediction.shard (run_id, generation, shard, model_id, first_ordinal, last_ordinal, cursor, cost)
-SELECT %(run_id)s, %(generation)s, row_number() OVER (ORDER BY slice), %(model_id)s, min(ordinal), max(ordinal),
-       min(ordinal) - 1, sum(cost)
+SELECT %(run_id)s, %(generation)s, row_number() OVER (ORDER BY slice), %(model_id)s, min(first), max(last),
+       min(first) - 1, sum(cost)
 FROM (
-    SELECT ordinal, cost,
-           floor((sum(cost) OVER (ORDER BY ordinal ROWS UNBOUNDED PRECEDING) - cost / 2) / total * %(shards)s) AS slice
-    FROM {work}, (SELECT sum(cost) AS total FROM {work} WHERE ordinal > 0 AND NOT duplicate) summed
-    WHERE ordinal > 0 AND NOT duplicate) sliced
+    SELECT first, last, cost,
+           floor((sum(cost) OVER (ORDER BY first) - cost / 2) / sum(cost) OVER () * %(shards)s) AS slice
+    FROM (
+        SELECT min(ordinal) AS first, max(ordinal) AS last, sum(cost) AS cost
+        FROM {work} WHERE ordinal > 0 AND NOT duplicate
+        GROUP BY ordinal / greatest(%(inputs)s / (%(shards)s * 100), 1)) block) sliced
 GROUP BY slice
 RETURNING shard;
 

@@ -11,6 +11,8 @@ import yaml
 
 from inference.errors import JobError
 from inference.job import Job, load, load_all
+from inference.process import settings
+from tests.stub import job
 
 RIGHT: dict[str, Any] = {
     "name": "intent",
@@ -214,3 +216,14 @@ def test_equal_inputs_are_scored_once_where_a_row_costs_something(
     source = {**RIGHT["source"], "changes": changes}
     job = Job.model_validate({**RIGHT, "cost": cost, "deduplicate": deduplicate, "source": source})
     assert job.scores_once is wanted
+
+
+@pytest.mark.parametrize(
+    ("resources", "threads"),
+    [({}, "1"), ({"cpus": 0.5}, "1"), ({"cpus": 3.9}, "3"), ({"cpus": 4, "threads": 2}, "2")],
+    ids=str,
+)
+def test_a_models_threads_follow_the_processors_of_its_container(resources: dict[str, Any], threads: str) -> None:
+    environment = settings(job(resources=resources))
+
+    assert {environment[name] for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")} == {threads}
