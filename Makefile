@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo demo-down env test e2e-frameworks bench scaling lint clean
-export MESSAGES QUICK
+export MESSAGES QUICK FIGURES
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
@@ -25,8 +25,9 @@ test: setup  ## all checks and tests, as CI runs them
 e2e-frameworks: setup  ## models of PyTorch 1.10, 1.11 and the current one side by side: minutes, 8 GB, a Docker engine
 	@.venv/bin/python -m pytest tests/frameworks
 
-bench: setup  ## ours beside COPY, bare SQL and pandas, in one run; QUICK=1 for a short one
-	@.venv/bin/python -m benchmarks
+bench: setup  ## ours beside what people would use instead; QUICK=1 for a short run, FIGURES=8,9 for a part
+	@scripts/bench-setup
+	@.state/benchmarks/venv/bin/python -m benchmarks
 
 scaling: setup  ## measure how a run grows with rows and shards: docs/scaling.md
 	@.venv/bin/python -m benchmarks.scaling

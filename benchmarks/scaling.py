@@ -25,7 +25,9 @@ import numpy as np
 import psutil
 from scipy.optimize import nnls
 
-from benchmarks import tabular
+from benchmarks import machine
+from benchmarks.tabular import CHUNK_ROWS, HEAVY, TABULAR
+from benchmarks.workload import Workload
 from inference import pipeline
 from inference.request import Request
 from services.postgres import Postgres
@@ -41,11 +43,11 @@ SORTS = ("plan", "publish")
 _NUMBERS = count(1)
 
 
-def measure(postgres: Postgres, rows: int, shards: int, model: str = tabular.MODEL) -> dict[str, float]:
+def measure(postgres: Postgres, rows: int, shards: int, workload: Workload = TABULAR) -> dict[str, float]:
     """Seconds of each stage of one first run, of the whole, and of the database's processors."""
-    databases = tabular.create(postgres, f"scaling_{next(_NUMBERS)}", rows)
-    sizes = {"chunk_rows": tabular.CHUNK_ROWS, "batch_rows": tabular.CHUNK_ROWS, "shard_rows": -(-rows // shards)}
-    a_job = tabular.job(sizes=sizes, max_parallel_shards=shards, model={"name": model})
+    databases = workload.create(postgres, f"scaling_{next(_NUMBERS)}", rows)
+    sizes = {"batch_rows": CHUNK_ROWS, "shard_rows": -(-rows // shards)}
+    a_job = workload.job(sizes=sizes, max_parallel_shards=shards)
     server, started = _processor_seconds(postgres), time.monotonic()
     ended = pipeline.run(databases, a_job, Request(), lambda _: None, lambda _: nullcontext())
     total = time.monotonic() - started
@@ -92,11 +94,11 @@ def predict(model: dict[str, list[float]], rows: int) -> dict[str, float]:
 
 def main() -> None:
     logging.disable(logging.INFO)
-    with tabular.services() as postgres:
+    with machine.services([TABULAR, HEAVY]) as postgres:
         measure(postgres, 1_000, 1)  # makes the model's environment, and warms what can be warmed
         sizes = {rows: median([measure(postgres, rows, 2) for _ in range(REPEATS)]) for rows in [*FITTED, HELD_OUT]}
         shards = {n: median([measure(postgres, SHARDS_ROWS, n) for _ in range(REPEATS)]) for n in SHARDS}
-        heavy = {n: measure(postgres, HEAVY_ROWS, n, tabular.HEAVY_MODEL) for n in SHARDS}
+        heavy = {n: measure(postgres, HEAVY_ROWS, n, HEAVY) for n in SHARDS}
     model = {stage: fit({rows: sizes[rows] for rows in FITTED}, stage) for stage in STAGES}
     guessed, seen = predict(model, HELD_OUT)["total"], sizes[HELD_OUT]["total"]
     results: dict[str, Any] = {

@@ -2,52 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from inference import migrate
-from inference.database import Databases
-from inference.job import Job
-from services.mlflow_server import MlflowServer
-from services.postgres import Postgres
+from benchmarks.workload import ROOT, Workload
 
-ROOT = Path(__file__).resolve().parent.parent
 COLUMNS = [f"x{number}" for number in range(10)]
-MODEL, HEAVY_MODEL = "mlp", "mlp_heavy"
-REPEATS = {MODEL: 1, HEAVY_MODEL: 500}  # of the model's arithmetic: the heavy one is limited by its processor
 REQUIREMENTS = ["mlflow-skinny==3.17.2", "numpy==2.4.6", "pandas==3.1.1", "safetensors==0.8.0"]
 CHUNK_ROWS = 20_000
 
 
-@contextmanager
-def services() -> Iterator[Postgres]:
-    """A Postgres and an MLflow with the model, in memory where there is room for that; durable as in production."""
-    memory = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(prefix="benchmark-", dir=memory if memory.is_dir() else None) as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        settings = {"max_wal_size": "4GB", "shared_buffers": "1GB"}
-        with Postgres(folder / "postgres", port=58432, settings=settings) as postgres:
-            mlflow = MlflowServer(folder / "mlflow", postgres, port=58500)
-            mlflow.start()
-            mlflow.wait_healthy()
-            os.environ.update(mlflow.env())
-            os.environ.setdefault("INFERENCE_STATE", str(ROOT / ".state" / "benchmarks"))
-            try:
-                for name, repeats in REPEATS.items():
-                    _register(folder, name, repeats)
-                yield postgres
-            finally:
-                mlflow.stop()
-
-
-def _register(folder: Path, name: str, repeats: int) -> None:
+def _log(folder: Path, name: str, repeats: int = 1) -> Any:
+    """`repeats`: of the model's arithmetic."""
     import mlflow
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, Schema
@@ -58,9 +29,8 @@ def _register(folder: Path, name: str, repeats: int) -> None:
     path = folder / "weights.safetensors"
     tensors = {part: values.astype(np.float32) for part, values in weights.items()}
     save_file({**tensors, "repeat": np.array([repeats])}, path)
-    mlflow.set_tracking_uri(os.environ["MLFLOW_TRACKING_URI"])
     with mlflow.start_run():
-        logged = mlflow.pyfunc.log_model(
+        return mlflow.pyfunc.log_model(
             name="model",
             python_model=str(ROOT / "benchmarks" / "mlp.py"),
             artifacts={"weights": str(path)},
@@ -70,41 +40,27 @@ def _register(folder: Path, name: str, repeats: int) -> None:
             pip_requirements=REQUIREMENTS,
             registered_model_name=name,
         )
-    mlflow.MlflowClient().set_registered_model_alias(name, "champion", str(logged.registered_model_version))
 
 
-def create(postgres: Postgres, database: str, rows: int) -> Databases:
-    """A database of its own with so many rows and the schema `prediction`."""
-    postgres.create_database(database)
-    databases = Databases({"predictions": postgres.url(database)})
-    migrate.upgrade(databases, lambda _: None)
-    columns = ", ".join(f"{name} real NOT NULL" for name in COLUMNS)
+def _fill(cursor: Any, rows: int) -> None:
     values = ", ".join("random() * 2 - 1" for _ in COLUMNS)
-    with databases.begin("predictions") as connection:
-        connection.exec_driver_sql(f"CREATE TABLE measurement (id bigint PRIMARY KEY, {columns})")
-        connection.exec_driver_sql(f"INSERT INTO measurement SELECT n, {values} FROM generate_series(1, {rows}) n")
-    with databases.connect("predictions") as connection:
-        connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql("VACUUM ANALYZE measurement")
-    return databases
+    cursor.execute(f"INSERT INTO measurement SELECT n, {values} FROM generate_series(1, {rows}) n")
 
 
-def job(**changes: Any) -> Job:
-    """The job; `changes` replaces whole fields of its file."""
-    content = {
-        "name": "measurement", "description": "A benchmark.", "owner": "benchmarks", "runner": "venv",
-        "source": {"relation": "measurement", "key": ["id"], "inputs": COLUMNS}, "model": {"name": MODEL},
-        "sizes": {"chunk_rows": CHUNK_ROWS, "batch_rows": CHUNK_ROWS}, **changes,
-    }  # fmt: skip
-    return Job.model_validate(content)
+def _prepare(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame[COLUMNS].astype("float32")
 
 
-def count(databases: Databases, relation: str) -> int:
-    with databases.begin("predictions") as connection:
-        return int(connection.exec_driver_sql(f"SELECT count(*) FROM {relation}").scalar_one())
-
-
-def load() -> Any:
-    """The registered model in this process, as every contestant but ours calls it."""
-    import mlflow.pyfunc
-
-    return mlflow.pyfunc.load_model(f"models:/{MODEL}@champion")
+TABULAR = Workload(
+    name="measurement",
+    relation="measurement",
+    inputs=dict.fromkeys(COLUMNS, "real"),
+    outputs={"score": "real"},
+    model="mlp",
+    log=_log,
+    fill=_fill,
+    prepare=_prepare,
+    sizes={"chunk_rows": CHUNK_ROWS},
+)
+# Limited by its processor: for docs/scaling.md.
+HEAVY = replace(TABULAR, model="mlp_heavy", log=partial(_log, repeats=500))
