@@ -7,9 +7,11 @@ run, the tables and plots of benchmarks/README.md. Ends with 1 and the names of 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 import time
+import warnings
 from pathlib import Path
 
 from benchmarks import (
@@ -27,7 +29,6 @@ from benchmarks import (
     verdict,
 )
 from benchmarks.messages import MESSAGES
-from benchmarks.racer import quiet
 from benchmarks.tabular import TABULAR
 
 RESULTS = Path(__file__).with_name("results.json")
@@ -40,7 +41,8 @@ def main() -> int:
     quick = bool(os.environ.get("QUICK"))
     asked = {int(number) for number in os.environ.get("FIGURES", "").replace(",", " ").split()}
     wanted = asked or (set(verdict.QUICK) if quick else set(range(1, 15)))
-    quiet()
+    logging.disable(logging.WARNING)
+    warnings.simplefilter("ignore")
     started = time.monotonic()
     before = json.loads(RESULTS.read_text()) if RESULTS.exists() and not quick else []
     now = []

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from benchmarks import ours, race
+from benchmarks import ours, race, settling
 from benchmarks.machine import Machine
 from benchmarks.messages import MESSAGES
 from benchmarks.racer import Racer
@@ -38,6 +38,17 @@ def measure(machine: Machine) -> Iterator[Measured]:
         seconds = {"automatic": round(automatic, 3), "best": round(fixed, 3), "grid": grid}
         detail = {"best": best, "rows": rows, "seconds of predict": seconds}
         yield Measured(f"automatic batch / best fixed: {name}", fixed / automatic, detail)
+        share = f"automatic batch: share of the rows until settled, {name}"
+        yield Measured(share, _settled(machine, workload, rows), {"rows": rows})
+
+
+def _settled(machine: Machine, workload: Workload, rows: int) -> float:
+    racer = Racer("settling", settling.run, workload)
+    try:
+        with machine.fresh(workload, rows) as url:
+            return racer.lap(url).stages["settled"]
+    finally:
+        racer.close()
 
 
 def _predict(machine: Machine, racer: Racer, workload: Workload, rows: int, batch: int | None) -> float:

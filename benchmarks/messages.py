@@ -25,23 +25,7 @@ REQUIREMENTS = [
 ]  # fmt: skip
 # Characters that a tenth of the real messages have at most, and two, and so on.
 DECILES = [13, 29, 34, 38, 42, 46, 52, 58, 69, 104, 433]
-WORDS = [
-    "my",
-    "card",
-    "the",
-    "a",
-    "was",
-    "declined",
-    "at",
-    "cash",
-    "machine",
-    "and",
-    "how",
-    "do",
-    "I",
-    "top-up",
-    "transfer",
-]
+WORDS = ["my", "card", "the", "a", "was", "declined", "at", "cash", "machine", "and", "how", "do", "I", "top-up"]
 
 
 def texts(rows: int) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import psycopg2
@@ -61,9 +62,8 @@ def _table(machine: Machine, rows: int) -> tuple[Databases, str]:
             f"CREATE TABLE measurement (id bigint PRIMARY KEY, {columns(TABULAR.inputs)}, updated_at timestamptz)"
         )
         connection.exec_driver_sql("CREATE INDEX ON measurement (updated_at)")
-    planned = planning.plan(
-        databases, WITH_CURSOR, Request(), _model(databases), Caller("benchmark", "0", serialises=True)
-    )
+    before = replace(CALLER, external_id="0")
+    planned = planning.plan(databases, WITH_CURSOR, Request(), _model(databases), before)
     assert planned.state == "empty"
     with databases.begin(PREDICTIONS) as connection:
         cursor = connection.connection.cursor()

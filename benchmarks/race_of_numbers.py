@@ -19,8 +19,9 @@ GROWING = [10_000, 100_000]  # and ROWS: for the plot of time and memory
 CHUNKS: list[dict[str, Any]] = [{"chunk": chunk} for chunk in (10_000, 50_000, 100_000)]
 METHODS: list[dict[str, Any]] = [{"chunk": 10_000, "method": "multi"}]
 RAY = [
-    {"batch": batch, "actors": n, "blocks": blocks} for batch in (10_000, 50_000) for n in (1, 2) for blocks in (1, 2)
-]
+    {"batch": batch, "actors": actors, "blocks": blocks}
+    for batch in (10_000, 50_000) for actors in (1, 2) for blocks in (2, 8)
+]  # fmt: skip
 SPARK = [{"batch": batch} for batch in (10_000, 50_000)]
 
 

@@ -19,12 +19,13 @@ from benchmarks.workload import Workload
 from inference.database import PREDICTIONS, Databases
 
 OBJECT_STORE = 2 << 30
+READERS = 2  # at a time
 
 
 def run(
-    url: str, workload: Workload, batch: int, actors: int = 2, threads: int = 1, blocks: int = 1, ordered: bool = False
+    url: str, workload: Workload, batch: int, actors: int = 2, threads: int = 1, blocks: int = 8, ordered: bool = False
 ) -> Lap:
-    """batch: rows of one call of the model. blocks: reading tasks side by side. ordered: read by length.
+    """batch: rows of one call of the model. blocks: parts that are read singly. ordered: read by length.
 
     Nothing is read before all actors have loaded the model: from then on it counts.
     """
@@ -36,7 +37,7 @@ def run(
     began = time.time()
     # Reading has processors of its own by Ray's count, so that it waits for nobody's.
     ray.init(
-        num_cpus=actors * threads + blocks, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR,
+        num_cpus=actors * threads + READERS, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR,
         object_store_memory=OBJECT_STORE,
     )  # fmt: skip
     try:
@@ -45,7 +46,7 @@ def run(
             read = workload.read + (" ORDER BY length(text)" if ordered else "")
             split = {"shard_keys": ["id"], "shard_hash_fn": "hashint8", "override_num_blocks": blocks}
             connect = partial(_connect, address, ready, actors, os.getpid())
-            data = ray.data.read_sql(read, connect, **(split if blocks > 1 else {}))
+            data = ray.data.read_sql(read, connect, **split)
             scored = data.map_batches(
                 Scorer, fn_constructor_args=(address, workload, ready), batch_size=batch, batch_format="pandas",
                 compute=ray.data.ActorPoolStrategy(size=actors), num_cpus=threads,

@@ -1,0 +1,33 @@
+"""How many of a shard's rows are scored before its batches have found their size."""
+
+from __future__ import annotations
+
+from benchmarks.lap import Lap
+from benchmarks.workload import Workload
+from inference import pipeline, shard, shard_command
+from inference.batch import BatchSize
+from inference.database import PREDICTIONS, Databases
+from inference.lease import Caller
+from inference.request import Request
+
+
+class Counted(BatchSize):
+    """Counts the rows of the calls until no size is tried any more."""
+
+    rows_tried = 0
+
+    def observe(self, rows: int, dearest: float, cost: float, seconds: float) -> None:
+        if self._trying:
+            Counted.rows_tried += rows
+        super().observe(rows, dearest, cost, seconds)
+
+
+def run(url: str, workload: Workload) -> Lap:
+    """The only shard of a first run, in this process; `stages` holds the share of its rows."""
+    databases = Databases({PREDICTIONS: url})
+    job = workload.job(sizes={"max_shards": 1})
+    planned = pipeline.plan(databases, job, Request(), Caller.command_line())
+    shard.BatchSize = Counted  # type: ignore[misc]
+    Counted.rows_tried = 0
+    shard.run(databases, planned.run_id, planned.generation, planned.shards[0], shard_command.load)
+    return Lap(0.0, stages={"settled": Counted.rows_tried / planned.planned})
