@@ -9,6 +9,11 @@ from benchmarks.workload import Workload
 _LOADED: dict[str, Any] = {}
 
 
+def load(workload: Workload) -> None:
+    """As start-up."""
+    loaded(workload)
+
+
 def loaded(workload: Workload) -> Any:
     if workload.model not in _LOADED:
         _LOADED[workload.model] = workload.load()

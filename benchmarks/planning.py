@@ -113,7 +113,8 @@ def _anti_join(databases: Databases) -> float:
         started = time.monotonic()
         cursor.execute(
             f"CREATE UNLOGGED TABLE pending AS SELECT s.id, {input_hash(TABULAR)} AS input_hash FROM measurement s "
-            f"WHERE NOT EXISTS (SELECT FROM {target} p WHERE p.id = s.id AND p.input_hash = {input_hash(TABULAR)})"
+            f"WHERE NOT EXISTS (SELECT FROM {target} p WHERE p.id = s.id "
+            f"AND p.input_hash IS NOT DISTINCT FROM {input_hash(TABULAR)})"
         )
         session.commit()
         seconds = time.monotonic() - started

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from benchmarks import ceiling, ours, pandas_peer, race, ray_peer, settings, spark_peer
 from benchmarks.machine import Machine
 from benchmarks.messages import MESSAGES
-from benchmarks.model import loaded
+from benchmarks.model import load
 from benchmarks.race import Entry
 from benchmarks.racer import Racer
 from benchmarks.verdict import Measured
@@ -22,10 +22,10 @@ RAY = [{"batch": batch, "actors": n, "threads": CORES // n} for batch in (16, 32
 
 def measure(machine: Machine) -> Iterator[Measured]:
     rows = QUICK_ROWS if machine.quick else ROWS
-    alone = Racer("ceiling, one process", ceiling.alone, MESSAGES, loaded)
-    together = Racer("ceiling, a process for each processor", ceiling.together, MESSAGES, loaded)
-    arrival = Racer("pandas in arrival order", pandas_peer.run, MESSAGES, loaded)
-    chunks = Racer("pandas sorted in chunks", pandas_peer.run, MESSAGES, loaded, ordered=True)
+    alone = Racer("ceiling, one process", ceiling.alone, MESSAGES, load)
+    together = Racer("ceiling, a process for each processor", ceiling.together, MESSAGES, ceiling.start)
+    arrival = Racer("pandas in arrival order", pandas_peer.run, MESSAGES, load)
+    chunks = Racer("pandas sorted in chunks", pandas_peer.run, MESSAGES, load, ordered=True)
     ray = Racer("Ray Data", ray_peer.run, MESSAGES)
     by_length = Racer("Ray Data, read by length", ray_peer.run, MESSAGES, ordered=True)
     peers = [alone, together, arrival, chunks, ray] + ([] if machine.quick else [by_length])

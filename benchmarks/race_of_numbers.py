@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarks import bare, ours, pandas_peer, race, ray_peer, settings, spark_peer
 from benchmarks.machine import Machine
-from benchmarks.model import loaded
+from benchmarks.model import load
 from benchmarks.race import Entry
 from benchmarks.racer import Racer
 from benchmarks.tabular import TABULAR
@@ -27,10 +27,10 @@ SPARK = [{"batch": batch} for batch in (10_000, 50_000)]
 
 def measure(machine: Machine) -> Iterator[Measured]:
     rows = QUICK_ROWS if machine.quick else ROWS
-    chunked = Racer("pandas chunked", pandas_peer.run, TABULAR, loaded)
-    whole = Racer("pandas whole table", pandas_peer.run, TABULAR, loaded, chunk=None)
-    chunked_copy = Racer("pandas chunked, COPY", pandas_peer.run, TABULAR, loaded, method="copy")
-    whole_copy = Racer("pandas whole table, COPY", pandas_peer.run, TABULAR, loaded, chunk=None, method="copy")
+    chunked = Racer("pandas chunked", pandas_peer.run, TABULAR, load)
+    whole = Racer("pandas whole table", pandas_peer.run, TABULAR, load, chunk=None)
+    chunked_copy = Racer("pandas chunked, COPY", pandas_peer.run, TABULAR, load, method="copy")
+    whole_copy = Racer("pandas whole table, COPY", pandas_peer.run, TABULAR, load, chunk=None, method="copy")
     ray = Racer("Ray Data", ray_peer.run, TABULAR)
     settings.choose(machine, chunked, TABULAR, SAMPLE, CHUNKS + METHODS)
     settings.choose(machine, chunked_copy, TABULAR, SAMPLE, CHUNKS)
@@ -40,7 +40,7 @@ def measure(machine: Machine) -> Iterator[Measured]:
         Entry(mine, fresh=True),
         Entry(Racer("ours, changes: none", ours.run, TABULAR, source={"changes": "none"}), fresh=True),
         Entry(Racer("raw COPY", bare.raw_copy, TABULAR)),
-        Entry(Racer("bare steps", bare.steps, TABULAR, loaded)),
+        Entry(Racer("bare steps", bare.steps, TABULAR, load)),
         *map(Entry, [chunked, whole, chunked_copy, whole_copy, ray]),
     ]
     if not spark_peer.missing() and not machine.quick:

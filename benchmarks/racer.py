@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import ctypes
-import logging
-import os
-import signal
-import sys
 import threading
 import time
-import warnings
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
-from multiprocessing import get_context
 from typing import Any
 
 import psutil
 
 from benchmarks.lap import Lap
+from benchmarks.worker import Worker, family
 
 Run = Callable[..., Lap]
 SAMPLE_SECONDS = 0.1
@@ -28,37 +21,35 @@ class Racer:
     """`run(url, workload, **settings)` is called in that process; `prepare(workload)` once before, as start-up."""
 
     def __init__(
-        self, name: str, run: Run, workload: Any, prepare: Callable[[Any], Any] | None = None, **settings: Any
-    ):
+        self, name: str, run: Run, workload: Any, prepare: Callable[[Any], None] | None = None, **settings: Any
+    ) -> None:
         self.name = name
         self.settings = settings
         self.start_up = 0.0
         self._run, self._workload, self._prepare = run, workload, prepare
-        self._executor = ProcessPoolExecutor(1, get_context("spawn"), quiet)
-        self._pid: int | None = None
+        self._worker: Worker | None = None
 
     def lap(self, url: str, **settings: Any) -> Lap:
         """One run, with its memory."""
-        pid = self._start()
-        with Memory(pid) as memory:
-            lap: Lap = self._executor.submit(self._run, url, self._workload, **{**self.settings, **settings}).result()
+        worker = self._started()
+        with Memory(worker.pid) as memory:
+            worker.ask(self._run, url, self._workload, **{**self.settings, **settings})
+            lap: Lap = worker.answer()
         return lap.on(memory.peak)
 
     def close(self) -> None:
-        """End its process and whatever that has started: a pool, a JVM."""
-        for process in _family(self._pid) if self._pid else []:
-            with suppress(psutil.Error):
-                process.kill()
-        self._executor.shutdown(wait=False)
+        if self._worker is not None:
+            self._worker.close()
 
-    def _start(self) -> int:
-        if self._pid is None:
+    def _started(self) -> Worker:
+        if self._worker is None:
             started = time.monotonic()
-            self._pid = self._executor.submit(os.getpid).result()
+            self._worker = Worker()
             if self._prepare is not None:
-                self._executor.submit(_call, self._prepare, self._workload).result()
+                self._worker.ask(self._prepare, self._workload)
+                self._worker.answer()
             self.start_up = time.monotonic() - started
-        return self._pid
+        return self._worker
 
 
 class Memory:
@@ -80,30 +71,14 @@ class Memory:
 
     def _watch(self) -> None:
         while True:
-            self.peak = max(self.peak, self._now())
+            with suppress(psutil.Error):
+                self.peak = max(self.peak, self._now())
             if self._over.wait(SAMPLE_SECONDS):
                 return
 
     def _now(self) -> int:
         total = 0
-        for process in _family(self._pid):
+        for process in family(self._pid):
             with suppress(psutil.Error):  # it has ended meanwhile
                 total += process.memory_full_info().pss
         return total
-
-
-def _family(pid: int) -> list[psutil.Process]:
-    process = psutil.Process(pid)
-    return [*process.children(recursive=True), process]
-
-
-def quiet() -> None:
-    """Of a process of contestants: nothing but errors is said, and it ends with its parent."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-    logging.disable(logging.WARNING)
-    warnings.simplefilter("ignore")
-
-
-def _call(prepare: Callable[[Any], Any], workload: Any) -> None:
-    prepare(workload)  # what it returns need not travel

@@ -27,7 +27,7 @@ def run(url: str, workload: Workload) -> Lap:
     databases = Databases({PREDICTIONS: url})
     job = workload.job(sizes={"max_shards": 1})
     planned = pipeline.plan(databases, job, Request(), Caller.command_line())
-    shard.BatchSize = Counted  # type: ignore[misc]
+    shard.BatchSize = Counted  # type: ignore[attr-defined]
     Counted.rows_tried = 0
     shard.run(databases, planned.run_id, planned.generation, planned.shards[0], shard_command.load)
     return Lap(0.0, stages={"settled": Counted.rows_tried / planned.planned})
