@@ -37,6 +37,6 @@ def run(url: str, workload: Workload, shards: int = 2, threads: int = 1, **chang
         timings = connection.exec_driver_sql("SELECT timings FROM prediction.run ORDER BY run_id DESC").scalar_one()
         predict = connection.exec_driver_sql(PREDICT).scalar_one()
     assert count(databases, f"prediction.{workload.name}") == count(databases, workload.relation)
-    stages = {name: float(timings.get(name, predict)) for name in ("plan", "predict", "check", "publish")}
+    stages = {name: float({**timings, "predict": predict}[name]) for name in ("plan", "predict", "check", "publish")}
     seconds = sum(stages.values())
     return Lap(seconds, whole - seconds, stages)
