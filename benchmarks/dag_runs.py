@@ -68,7 +68,7 @@ def _airflow(machine: Machine, address: str) -> Iterator[AirflowApi]:
             content = replace(TABULAR, name=job, relation=job).definition()
             (folder / "dags" / "jobs" / f"{job}.yaml").write_text(yaml.safe_dump(content))
         airflow = Airflow(
-            folder / "airflow", machine.postgres, dags=folder / "dags", connections={PREDICTIONS: address}, port=58080,
+            folder / "airflow", machine.postgres, dags=folder / "dags", connections={PREDICTIONS: address}, port=28080,
             extra_env={"INFERENCE_STATE": os.environ.get("INFERENCE_STATE", str(STATE))},
         )  # fmt: skip
         airflow.start()
