@@ -20,7 +20,7 @@ STATE = ROOT / ".state" / "benchmarks"
 QUIET = {
     "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore", "HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "1",
-    "RAY_BACKEND_LOG_LEVEL": "fatal", "TRANSFORMERS_VERBOSITY": "error",
+    "RAY_BACKEND_LOG_LEVEL": "fatal", "RAY_worker_niceness": "0", "TRANSFORMERS_VERBOSITY": "error",
 }  # fmt: skip
 
 

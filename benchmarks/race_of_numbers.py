@@ -29,11 +29,8 @@ def measure(machine: Machine) -> Iterator[Measured]:
     rows = QUICK_ROWS if machine.quick else ROWS
     chunked = Racer("pandas chunked", pandas_peer.run, TABULAR, load)
     whole = Racer("pandas whole table", pandas_peer.run, TABULAR, load, chunk=None)
-    chunked_copy = Racer("pandas chunked, COPY", pandas_peer.run, TABULAR, load, method="copy")
-    whole_copy = Racer("pandas whole table, COPY", pandas_peer.run, TABULAR, load, chunk=None, method="copy")
     ray = Racer("Ray Data", ray_peer.run, TABULAR)
     settings.choose(machine, chunked, TABULAR, SAMPLE, CHUNKS + METHODS)
-    settings.choose(machine, chunked_copy, TABULAR, SAMPLE, CHUNKS)
     settings.choose(machine, ray, TABULAR, SAMPLE, RAY)
     mine = Racer("ours", ours.run, TABULAR)
     entries = [
@@ -41,18 +38,13 @@ def measure(machine: Machine) -> Iterator[Measured]:
         Entry(Racer("ours, changes: none", ours.run, TABULAR, source={"changes": "none"}), fresh=True),
         Entry(Racer("raw COPY", bare.raw_copy, TABULAR)),
         Entry(Racer("bare steps", bare.steps, TABULAR, load)),
-        *map(Entry, [chunked, whole, chunked_copy, whole_copy, ray]),
+        *map(Entry, [chunked, whole, ray]),
     ]
-    if not spark_peer.missing() and not machine.quick:
-        spark = Racer("Spark", spark_peer.run, TABULAR, spark_peer.prepare)
-        settings.choose(machine, spark, TABULAR, SAMPLE, SPARK)
-        entries.append(Entry(spark))
+    if not machine.quick:
+        entries += map(Entry, _told(machine))
     try:
-        growing = (
-            {}
-            if machine.quick
-            else _growing(machine, [one for one in entries if one.racer in (mine, chunked, whole, ray)])
-        )
+        few = [] if machine.quick else [one for one in entries if one.racer in (mine, chunked, whole, ray)]
+        growing = _growing(machine, few) if few else {}
         laps = race.run(machine, TABULAR, rows, entries)
         contestants = race.told(laps, entries, rows)
     finally:
@@ -64,6 +56,18 @@ def measure(machine: Machine) -> Iterator[Measured]:
         yield Measured(f"tabular, hash: ours / {name}", seconds[name] / seconds["ours"], detail)
         detail = {"rows": rows}
     yield Measured("tabular: changes none / hash", seconds["ours"] / seconds["ours, changes: none"], detail)
+
+
+def _told(machine: Machine) -> list[Racer]:
+    """Contestants without a bar."""
+    chunked = Racer("pandas chunked, COPY", pandas_peer.run, TABULAR, load, method="copy")
+    whole = Racer("pandas whole table, COPY", pandas_peer.run, TABULAR, load, chunk=None, method="copy")
+    settings.choose(machine, chunked, TABULAR, SAMPLE, CHUNKS)
+    if spark_peer.missing():
+        return [chunked, whole]
+    spark = Racer("Spark", spark_peer.run, TABULAR, spark_peer.prepare)
+    settings.choose(machine, spark, TABULAR, SAMPLE, SPARK)
+    return [chunked, whole, spark]
 
 
 def _growing(machine: Machine, entries: Sequence[Entry]) -> dict[str, Any]:
