@@ -62,6 +62,7 @@ def fastest(racer: Racer, url: str, grid: Iterable[Mapping[str, Any]]) -> dict[s
         print(f"{racer.name} with {settings}: {seconds[number]:.2f} s", flush=True)
     best = tried[min(seconds, key=lambda number: seconds[number])]
     racer.settings.update(best)
+    racer.close()  # what it needed for the grid is not its memory in the race
     return best
 
 

@@ -32,7 +32,7 @@ def _figures(results: list[dict[str, Any]]) -> str:
     lines = ["| # | figure | measured | bar | reach for | met |", "|---|---|---|---|---|---|"]
     for one in results:
         sign = "<=" if one["detail"]["better"] == "lower" else ">="
-        value, reach = ("" if number is None else f"{number:,.2f}" for number in (one["value"], one["detail"]["reach"]))
+        value, reach = ("" if number is None else f"{number:.3g}" for number in (one["value"], one["detail"]["reach"]))
         lines.append(
             f"| {one['figure']} | {one['name']} | {value} | {sign} {one['bar']} | {reach} | {WORDS[one['ok']]} |"
         )
