@@ -18,6 +18,7 @@ from typing import Annotated
 import typer
 
 from inference import (
+    db_command,
     environment,
     image_command,
     metrics,
@@ -36,6 +37,7 @@ from inference.database import Databases, disconnected
 from inference.errors import InferenceError, JobError, RequestError, Unavailable
 from inference.job import Job
 from inference.lease import Caller
+from inference.options import JOBS, Folder, JobName, Json, RunId, find
 from inference.packages import read_requirements
 from inference.registry import Registry
 from inference.request import Request, parse
@@ -43,21 +45,12 @@ from inference.request import Request, parse
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help=__doc__, rich_markup_mode=None, pretty_exceptions_enable=False
 )
-db_app = typer.Typer(no_args_is_help=True, help="The schema `prediction`.")
 models_app = typer.Typer(no_args_is_help=True, help="Registered models and their environments.")
 quarantine_app = typer.Typer(no_args_is_help=True, help="Rows that a model could not score.")
-app.add_typer(db_app, name="db")
+app.add_typer(db_command.app, name="db")
 app.add_typer(models_app, name="models")
 app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(image_command.app, name="image")
-
-JobName = Annotated[str, typer.Argument(help="Name of the job: its file in dags/jobs without `.yaml`.")]
-RunId = Annotated[int, typer.Argument(help="Number of a run, as `status` shows it.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
-Folder = Annotated[
-    Path, typer.Option(help="Folder of the job files.", envvar="INFERENCE_JOBS", exists=True, file_okay=False)
-]
-JOBS = venv.ROOT / "dags" / "jobs"
 
 
 def main() -> int:
@@ -74,14 +67,6 @@ def main() -> int:
         print(f"error: the database went away: {str(error).splitlines()[0]}", file=sys.stderr)
         return Unavailable.exit_code
     return 0
-
-
-def find(name: str, folder: Path) -> Job:
-    path = folder / f"{name}.yaml"
-    if not path.exists():
-        names = ", ".join(sorted(item.stem for item in folder.glob("*.yaml")))
-        raise JobError(f"there is no job {name!r} in {folder}; there are: {names or 'none'}")
-    return jobs_module.load(path)
 
 
 @app.command("jobs", epilog="Example: python -m inference jobs --schema > jobs.schema.json")
@@ -218,13 +203,6 @@ def release(run_id: RunId) -> None:
 def discard(run_id: RunId) -> None:
     """End a held run without publishing it."""
     print(publishing.discard(Databases(), run_id))
-
-
-@db_app.command("upgrade", epilog="Example: python -m inference db upgrade")
-def db_upgrade() -> None:
-    """Apply the migrations of sql/migrations that are missing."""
-    applied = migrate.upgrade(Databases(), print)
-    print(f"{len(applied)} migrations applied" if applied else "the schema is up to date")
 
 
 @models_app.command("prepare", epilog="Example: python -m inference models prepare intent")

@@ -65,9 +65,15 @@ class Databases:
             )
         return normalise(name, text)
 
+    def of_shard(self, name: str) -> str:
+        """The connection that a shard gets as `name`: `<name>_shard`, of a role that may less, if there is one."""
+        other = f"{name}_shard"
+        return other if other in self._urls or os.environ.get("AIRFLOW_CONN_" + other.upper()) else name
+
     def environment(self, *names: str) -> dict[str, str]:
-        """Environment variables that hand these connections to a child process."""
-        return {"AIRFLOW_CONN_" + name.upper(): self.url(name).render_as_string(hide_password=False) for name in names}
+        """Environment variables that hand these connections to a shard."""
+        urls = {name: self.url(self.of_shard(name)) for name in names}
+        return {"AIRFLOW_CONN_" + name.upper(): url.render_as_string(hide_password=False) for name, url in urls.items()}
 
     def same(self, one: str, other: str) -> bool:
         """Whether two names lead to one database, so that a query can join across them."""

@@ -74,7 +74,7 @@ def _explained(error: Exception) -> Exception:
     """A work table that no longer exists was dropped by a later plan."""
     original = error.orig if isinstance(error, DBAPIError) else error
     missing = getattr(original, "pgcode", None) == "42P01"
-    if missing and re.search(r"prediction\.(work|result)_", str(original)):
+    if missing and re.search(r"prediction_work\.(work|result)_", str(original)):
         return TakenOver(
             "the work tables of this plan are gone: a later plan or run has taken over. Nothing was written"
         )

@@ -82,7 +82,7 @@ def name_of(databases: Databases, connection: str = "predictions") -> str:
 def planned_keys(databases: Databases, planned: Planned) -> set[int]:
     if not planned.planned:
         return set()
-    table = f"prediction.work_{planned.run_id}_{planned.generation}"
+    table = f"prediction_work.work_{planned.run_id}_{planned.generation}"
     return {key for (key,) in sql(databases, f"SELECT key1 FROM {table} WHERE ordinal > 0")}  # noqa: S608
 
 
