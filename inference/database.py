@@ -7,6 +7,7 @@ over by a task that asked Airflow for it.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -117,8 +118,11 @@ def normalise(name: str, text: str) -> URL:
             f"connection {name!r}: its address is not one of PostgreSQL. "
             "Write postgresql://user:password@host:port/database."
         )
-    # Airflow adds its own settings to the query part of the URL; libpq would refuse them.
-    return url.set(drivername="postgresql+psycopg2").difference_update_query(["__extra__"])
+    # Extras of an Airflow connection that hold lists or objects come as one JSON value, which libpq would refuse; what
+    # they say of TLS must not get lost.
+    extras = json.loads(str(url.query.get("__extra__", "{}")))
+    tls = {key: str(value) for key, value in extras.items() if key.startswith("ssl")}
+    return url.set(drivername="postgresql+psycopg2").difference_update_query(["__extra__"]).update_query_dict(tls)
 
 
 def _engine(url: URL, timeout: str) -> Engine:

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
-from airflow.sdk import BaseNotifier
+from airflow.sdk import BaseNotifier, Connection
 from airflow.sdk.exceptions import AirflowSkipException
 from pydantic import ValidationError
 
@@ -145,7 +145,34 @@ def test_a_connection_of_airflow_is_asked_for_by_the_jobs_names(monkeypatch: pyt
         "shop.example", 5433, "shop", "a@b", "x/y:z"
     )  # fmt: skip
     assert {url.drivername for url in (predictions, source)} == {"postgresql+psycopg2"}
-    assert "__extra__" not in source.query
+    assert source.query == {"sslmode": "require"}
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_shards_get_the_connection_of_their_own_role_if_airflow_has_one(
+    monkeypatch: pytest.MonkeyPatch, shared: bool
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_PREDICTIONS", "postgres://planner:p@db.example/company")
+    if not shared:
+        monkeypatch.setattr(tasks, "Connection", Known(predictions_shard="postgres://predictor:q@db.example/company"))
+
+    found = tasks.databases(job())
+
+    expected = "planner:p" if shared else "predictor:q"
+    assert found.environment("predictions") == {
+        "AIRFLOW_CONN_PREDICTIONS": f"postgresql+psycopg2://{expected}@db.example/company"
+    }
+    assert found.url("predictions").username == "planner"
+
+
+class Known:
+    """Airflow's connections: those of the environment, and some that only Airflow knows."""
+
+    def __init__(self, **urls: str) -> None:
+        self.urls = urls
+
+    def get(self, name: str) -> Connection:
+        return Connection.from_uri(self.urls[name], conn_id=name) if name in self.urls else Connection.get(name)
 
 
 def test_where_nothing_is_pending_there_are_no_shards_and_the_rest_is_skipped(
