@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +25,7 @@ from services.postgres import Postgres
 from tests import roles
 from tests.stub import TEXT, Digest, Pipeline, assert_current, create_messages, job, predictions, register, run_row, sql
 
+ROOT = Path(__file__).parents[2]
 JOB = job(history="append", source__on_delete="delete")
 
 
@@ -309,6 +314,36 @@ def test_planner_and_predictor_see_the_rows_that_one_policy_allows(company: Comp
     row = run_row(company.admin, planned.run_id)
     assert (row["predicted"], row["vanished"]) == (10, 0)
     assert company.plan("2").state == "empty"
+
+
+# As docker-compose.yaml has it
+
+
+def test_the_files_of_the_compose_stack_make_the_roles_with_their_passwords(
+    postgres: Postgres, tmp_path: Path, databases: Databases
+) -> None:
+    psql = shutil.which("psql")
+    if psql is None:
+        if os.environ.get("CI"):
+            raise RuntimeError("psql is not on PATH")
+        pytest.skip("psql is not on PATH")
+    database = str(databases.url("predictions").database)
+    text = (ROOT / "images" / "postgres" / "prediction.sql").read_text()
+    text = text.replace("\\i /sql/", f"\\i {ROOT}/sql/").replace("\\connect company", f"\\connect {database}")
+    (tmp_path / "prediction.sql").write_text(text)
+    passwords = {f"PREDICTION_{role.upper()}_DB_PASSWORD": roles.PASSWORD for role in roles.ROLES}
+    command = [psql, "--no-psqlrc", "--set=ON_ERROR_STOP=1", f"--file={tmp_path}/prediction.sql"]
+
+    for _ in range(2):
+        subprocess.run([*command, postgres.libpq_url("postgres")], env={**os.environ, **passwords}, check=True)
+
+    for role, own in roles.connections(postgres, database).items():
+        assert sql(own, "SELECT current_user") == [(f"prediction_{role}",)]
+    migrate.upgrade(roles.connections(postgres, database)["owner"], lambda _: None)
+    assert sql(databases, "SELECT nspname FROM pg_namespace WHERE nspowner = 'prediction_owner'::regrole") == [
+        ("prediction",),
+        ("prediction_work",),
+    ]
 
 
 # A schema that one role owned until now
