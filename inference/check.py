@@ -164,10 +164,11 @@ def _judge_coverage(connection: Connection, run: Run, counts: dict[str, int]) ->
     limits, bad = run.job.checks, counts["quarantined"]
     rate = bad / max(run.planned, 1)
     if bad >= limits.min_quarantine_rows and rate > limits.max_quarantine_rate:
-        common = queries.run(connection, SQL["common_error"], run.parts).one()
+        common = queries.run(connection, SQL["common_error"], run.parts).scalar_one()
         failures.append(
             f"quarantine: {bad} of {run.planned} rows ({rate:.2%}) could not be scored, max_quarantine_rate is "
-            f"{limits.max_quarantine_rate:.2%}; most often {common.error}: {common.message}"
+            f"{limits.max_quarantine_rate:.2%}; most often by {common}. Which rows, with the messages, until the "
+            f"job's next plan: python -m inference quarantine list --run {run.run_id}"
         )
     return failures
 

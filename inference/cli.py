@@ -239,10 +239,15 @@ def models_register(
 def quarantine_list(
     name: Annotated[str | None, typer.Argument(help="One job; all without it.")] = None,
     limit: Annotated[int, typer.Option(help="Entries to show.")] = 50,
+    run_id: Annotated[
+        int | None, typer.Option("--run", help="Of a run that failed or is held, before it ends.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Show the rows in quarantine with the error of each."""
-    screen.show(quarantine.entries(Databases(), name, limit), as_json)
+    databases = Databases()
+    found = quarantine.staged(databases, run_id, limit) if run_id else quarantine.entries(databases, name, limit)
+    screen.show(found, as_json)
 
 
 Keys = Annotated[list[str] | None, typer.Option("--key", help="First key column of an entry; may be repeated.")]

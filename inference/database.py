@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import psycopg2
-from sqlalchemy import create_engine
-from sqlalchemy.engine import URL, Connection, Engine, make_url
+from sqlalchemy import create_engine, event
+from sqlalchemy.engine import URL, Connection, Engine, ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
 
@@ -129,7 +129,20 @@ def _engine(url: URL, timeout: str) -> Engine:
     settings = {**SESSION, "random_page_cost": RANDOM_PAGE_COST, "statement_timeout": timeout}
     options = " ".join("-c {}={}".format(name, value.replace(" ", "\\ ")) for name, value in settings.items())
     arguments = {"options": options, "client_encoding": "UTF8", **NETWORK}
-    return create_engine(url, poolclass=NullPool, connect_args=arguments)
+    engine = create_engine(url, poolclass=NullPool, connect_args=arguments, hide_parameters=True)
+    event.listen(engine, "handle_error", _no_rows)
+    return engine
+
+
+def _no_rows(context: ExceptionContext) -> None:
+    for error in (context.original_exception, context.sqlalchemy_exception):
+        if error is not None:
+            no_rows(error)
+
+
+def no_rows(error: BaseException) -> None:
+    """Keep the first line of what Postgres says: DETAIL and CONTEXT quote rows, and an error may end in a log."""
+    error.args = (str(error.args[0]).partition("\n")[0],) if error.args else ()
 
 
 @contextmanager

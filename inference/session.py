@@ -11,7 +11,7 @@ import psycopg2
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
-from inference.database import Databases, disconnected
+from inference.database import Databases, disconnected, no_rows
 from inference.errors import TakenOver, Unavailable
 
 Result = TypeVar("Result")
@@ -47,6 +47,7 @@ class Session:
             except Unavailable as error:
                 failure = error
             except (DBAPIError, psycopg2.Error) as error:
+                no_rows(error)  # COPY's own errors come past the engine
                 if not disconnected(error):
                     raise _explained(error) from error
                 failure = error
