@@ -82,7 +82,7 @@ class Scorer:
         assert self._costs is not None
         costs = np.asarray(self._costs(_frame(rows.columns, self._inputs)), np.float64)
         if costs.shape != (len(rows),) or not (np.isfinite(costs) & (costs > 0)).all():
-            raise BadOutput(f"the model's costs for {len(rows)} rows are not as many positive numbers")
+            raise BadShape(f"the model's costs for {len(rows)} rows are not as many positive numbers")
         return costs
 
     def _batches(self, rows: Rows, costs: Optional[Array]) -> Iterator[tuple[Rows, float]]:

@@ -122,7 +122,7 @@ def test_a_model_with_another_output_waits_for_the_owner(company: Company) -> No
 
 def test_a_new_attempt_ends_the_sessions_of_the_last_one(company: Company) -> None:
     planned = company.plan("1")
-    values = (planned.run_id, planned.generation, 1, "host")
+    values = (planned.run_id, planned.generation, 1)
     with company.predictor.begin("predictions") as connection:
         task = work.begin(connection, *values)
     with company.predictor.connect("predictions") as stopped:
@@ -139,7 +139,7 @@ def test_a_new_attempt_ends_the_sessions_of_the_last_one(company: Company) -> No
 def test_the_planner_ends_the_sessions_of_shards_that_are_over(company: Company) -> None:
     planned = company.plan("1")
     with company.predictor.begin("predictions") as connection:
-        task = work.begin(connection, planned.run_id, planned.generation, 1, "host")
+        task = work.begin(connection, planned.run_id, planned.generation, 1)
     with company.predictor.connect("predictions") as stopped:
         with stopped.begin():
             work.register(stopped, task.shard)
@@ -167,7 +167,7 @@ def midway(postgres: Postgres) -> Iterator[Company]:
     sql(company.admin, "UPDATE message SET text = 'edited' WHERE id <= 3")
     planned = company.plan("2")
     with company.predictor.begin("predictions") as connection:
-        work.begin(connection, planned.run_id, planned.generation, 1, "host")
+        work.begin(connection, planned.run_id, planned.generation, 1)
     yield company
     postgres.drop_database("test_roles_midway")
 
