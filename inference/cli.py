@@ -29,6 +29,7 @@ from inference import (
     screen,
     state,
     status,
+    upkeep_command,
     venv,
 )
 from inference import job as jobs_module
@@ -51,6 +52,7 @@ app.add_typer(db_command.app, name="db")
 app.add_typer(models_app, name="models")
 app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(image_command.app, name="image")
+app.add_typer(upkeep_command.app)
 
 
 def main() -> int:

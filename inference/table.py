@@ -131,10 +131,12 @@ def create_result(connection: Connection, run_id: int, generation: int, outputs:
     access.share_result(connection, parts["result"])
 
 
-def drop_leftovers(connection: Connection, job: str, also_open: bool = False) -> None:
-    """Drop the work tables of this job's runs that are over, or of all."""
-    for name in queries.run(connection, SQL["leftovers"], job=job, also_open=also_open).scalars().all():
+def drop_leftovers(connection: Connection, job: str, also_open: bool = False) -> list[str]:
+    """Drop the work tables of this job's runs that are over, or of all; their names."""
+    names = list(queries.run(connection, SQL["leftovers"], job=job, also_open=also_open).scalars())
+    for name in names:
         queries.run(connection, SQL["drop"], {"table": work_table(name)})
+    return names
 
 
 def drop_work(connection: Connection, run_id: int, generation: int) -> None:
