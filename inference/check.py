@@ -12,7 +12,7 @@ from typing import Any
 from psycopg2 import sql
 from sqlalchemy.engine import Connection
 
-from inference import queries, table
+from inference import log_lines, queries, table
 from inference.database import PLAN_TIMEOUT, PREDICTIONS, Databases
 from inference.errors import CheckFailed, InferenceError, JobError, PermanentError, TakenOver, WorkLost
 from inference.job import Job, OutputCheck
@@ -68,6 +68,7 @@ def read_run(connection: Connection, run_id: int) -> Run:
     row = queries.run(connection, SQL["run"], run_id=run_id).mappings().first()
     if row is None:
         raise PermanentError(f"there is no run {run_id}; python -m inference status shows the latest")
+    log_lines.note(job=row["job"], run=run_id)
     return Run(
         run_id=run_id,
         generation=row["generation"],

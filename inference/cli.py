@@ -21,6 +21,7 @@ from inference import (
     db_command,
     environment,
     image_command,
+    log_lines,
     metrics,
     migrate,
     model,
@@ -57,16 +58,16 @@ app.add_typer(upkeep_command.app)
 
 def main() -> int:
     """Run the command line; returns the exit code of an error, and leaves by SystemExit otherwise."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
+        logging.basicConfig(level=logging.INFO, handlers=[log_lines.handler(sys.stderr)])
         app()
     except InferenceError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(log_lines.error(error), file=sys.stderr)
         return error.exit_code
     except Exception as error:
         if not disconnected(error):
             raise
-        print(f"error: the database went away: {str(error).splitlines()[0]}", file=sys.stderr)
+        print(log_lines.error(f"the database went away: {str(error).splitlines()[0]}"), file=sys.stderr)
         return Unavailable.exit_code
     return 0
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from inference import check, containers, docker_runner, image, kubernetes_runner, venv
+from inference import check, containers, docker_runner, image, kubernetes_runner, log_lines, venv
 from inference.database import PREDICTIONS, Databases
 from inference.job import Job
 from inference.model import Image, Model, by_run
@@ -48,6 +48,7 @@ def run(databases: Databases, registry: Registry, run_id: int, generation: int, 
     with databases.begin(PREDICTIONS) as connection:
         found = check.read_run(connection, run_id)
         planned = by_run(connection, run_id)
+    log_lines.note(shard=shard)
     if found.state in check.OVER:
         log.info("run %d is %s already: nothing to do; %s", run_id, found.state, found.message)
     else:
