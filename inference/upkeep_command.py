@@ -1,13 +1,20 @@
-"""`python -m inference doctor|repair`: is everything as a run needs it, and what is left of runs that are over."""
+"""`python -m inference doctor|repair|prune`: what is wrong, what runs that are over have left, and what is old."""
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
+from pydantic import TypeAdapter, ValidationError
 
 from inference import doctor, migrate
 from inference import job as jobs_module
+from inference import prune as pruning
 from inference.database import Databases
+from inference.errors import RequestError
+from inference.fields import Duration, interval
 from inference.options import JOBS, Folder
+from inference.registry import Registry
 from inference.repair import repair
 
 app = typer.Typer()
@@ -42,3 +49,18 @@ def remove_leftovers(folder: Folder = JOBS) -> None:
         removed += 1
     if not removed:
         print("nothing to remove")
+
+
+@app.command("prune", epilog="Example: python -m inference prune --older-than 90d")
+def prune(older_than: Annotated[str, typer.Option(help="A duration such as 90d.")]) -> None:
+    """Remove old runs with their reports in MLflow, and old resolved quarantine; never what a next run goes by."""
+    try:
+        age = interval(TypeAdapter(Duration).validate_python(older_than))
+    except ValidationError as error:
+        raise RequestError(
+            f"--older-than {older_than!r}: {error.errors()[0]['msg'].removeprefix('Value error, ')}"
+        ) from None
+    databases = Databases()
+    migrate.require(databases)
+    removed = list(pruning.prune(databases, age, lambda: Registry(retries=4)))
+    print("\n".join(removed) or "nothing to remove")

@@ -5,9 +5,10 @@ SELECT pg_get_userbyid(nspowner) = 'prediction_owner' FROM pg_namespace WHERE ns
 
 -- name: tables
 GRANT SELECT ON prediction.migration TO prediction_planner, prediction_reader;
-GRANT SELECT, INSERT, UPDATE ON prediction.job, prediction.model, prediction.shard TO prediction_planner;
+GRANT SELECT, INSERT, UPDATE ON prediction.job, prediction.model, prediction.shard, prediction.pruned
+    TO prediction_planner;
 GRANT SELECT, INSERT, UPDATE, DELETE ON prediction.run, prediction.quarantine TO prediction_planner;
-GRANT SELECT ON prediction.job_status, prediction.run_summary, prediction.quarantine_open
+GRANT SELECT ON prediction.job_status, prediction.run_summary, prediction.run_totals, prediction.quarantine_open
     TO prediction_planner, prediction_reader;
 GRANT SELECT (model_id, digest, inputs, outputs) ON prediction.model TO prediction_predictor;
 GRANT SELECT (run_id, job, state, generation, model_id, definition, dense), UPDATE (state, finished_at)
