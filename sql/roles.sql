@@ -28,7 +28,13 @@ BEGIN
     -- Work lists and results of runs: the only tables that anybody but the owner makes or drops.
     GRANT CREATE ON SCHEMA prediction_work TO prediction_planner;
 
-    -- What another role made, before there were these.
+    -- What another role made, before there were these. Older versions had the tables of runs beside the others.
+    FOR found IN
+        SELECT oid::regclass AS relation FROM pg_class
+        WHERE relnamespace = 'prediction'::regnamespace AND relkind = 'r' AND relname ~ '^(work|result|gone)_[0-9]+_[0-9]+$'
+    LOOP
+        EXECUTE format('ALTER TABLE %s SET SCHEMA prediction_work', found.relation);
+    END LOOP;
     FOR found IN
         SELECT c.oid::regclass AS relation, c.relkind, n.nspname FROM pg_class c
         JOIN pg_namespace n ON n.oid = c.relnamespace
