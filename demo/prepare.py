@@ -1,7 +1,7 @@
 """What the service `init` of docker-compose.yaml does at every start: `python -m demo.prepare`.
 
 The schema `prediction`, the example table with its messages, a first version of the example models, and for each job
-the image of its model. What is there already stays as it is, so that a second start takes seconds.
+its tables and the image of its model. What is there already stays as it is, so that a second start takes seconds.
 
 COMPANY_URL                 the database with the messages, as the role that owns them
 """
@@ -19,10 +19,10 @@ import psycopg2
 
 from demo import messages
 from demo.company import Company
-from inference import image, migrate
+from inference import image, migrate, model, plan
 from inference import job as jobs_module
-from inference.database import PREDICTIONS, Databases
-from inference.errors import InferenceError, ModelError
+from inference.database import Databases
+from inference.errors import InferenceError, ModelError, PermanentError
 from inference.job import Job
 from inference.registry import Registry
 
@@ -38,7 +38,7 @@ def main() -> int:
         migrate.upgrade(databases, log.info)
         company = Company(os.environ["COMPANY_URL"])
         log.info("%d messages", company.fill(messages.built_in()))
-        company.grant(str(databases.url(PREDICTIONS).username))
+        company.grant("prediction_predictor")  # and so the planner, which is a member
         jobs, _ = jobs_module.load_all(JOBS)  # Airflow shows what is wrong with the others
         for job in jobs.values():
             prepare(databases, registry, job, list(jobs.values()))
@@ -49,7 +49,7 @@ def main() -> int:
 
 
 def prepare(databases: Databases, registry: Registry, job: Job, jobs: list[Job]) -> None:
-    """The image of the job's model. A model that cannot be used stops its own job only, whose plan says why."""
+    """The image of the job's model, and the job's tables. What cannot be used stops its own job only: plan says why."""
     name, alias = job.model.name, job.model.alias
     try:
         if (EXAMPLES / name / "train.py").exists() and not _exists(registry, name, alias):
@@ -58,7 +58,9 @@ def prepare(databases: Databases, registry: Registry, job: Job, jobs: list[Job])
             log.info("%s: is ready", name)
         else:
             image.build(databases, registry, name, alias, [each for each in jobs if each.model.name == name])
-    except ModelError as error:
+        found = model.resolve(databases, registry, name, alias, job.model.allow_pickle)
+        plan.prepare(databases, job, found)
+    except PermanentError as error:
         print(f"warning: job {job.name} cannot run: {error}", file=sys.stderr)
 
 

@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
@@ -94,6 +94,7 @@ def read(path: Path, version: Version) -> Artifact:
         flavor = content["flavors"]["python_function"]
     except (OSError, KeyError, TypeError, yaml.YAMLError):
         raise ModelError(f"{version}: is no model of the pyfunc flavour; log it with mlflow.pyfunc.log_model") from None
+    _refuse_outside(flavor, version)
     try:
         python = str(yaml.safe_load((path / "python_env.yaml").read_text(encoding="utf-8"))["python"])
         requirements = tuple(read_requirements(path / "requirements.txt"))
@@ -109,6 +110,16 @@ def read(path: Path, version: Version) -> Artifact:
         signature=signature.parse(content.get("signature"), str(version)),
         pickled=_pickled(path, flavor),
     )
+
+
+def _refuse_outside(flavor: dict[str, Any], version: Version) -> None:
+    """Loading joins these names to the folder: what they reach outside of it, no digest is taken of."""
+    names = {key: flavor.get(key) for key in ("python_model", "data", "code")}
+    names |= {f"artifacts.{key}.path": item.get("path") for key, item in (flavor.get("artifacts") or {}).items()}
+    for field, name in names.items():
+        place = PurePosixPath(str(name or ""))
+        if place.is_absolute() or ".." in place.parts:
+            raise ModelError(f"{version}: {field} of its MLmodel is {name!r}, which leads out of the model's folder")
 
 
 def _pickled(path: Path, flavor: dict[str, Any]) -> bool:

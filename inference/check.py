@@ -12,7 +12,7 @@ from typing import Any
 from psycopg2 import sql
 from sqlalchemy.engine import Connection
 
-from inference import queries, table
+from inference import log_lines, queries, table
 from inference.database import PLAN_TIMEOUT, PREDICTIONS, Databases
 from inference.errors import CheckFailed, InferenceError, JobError, PermanentError, TakenOver, WorkLost
 from inference.job import Job, OutputCheck
@@ -68,6 +68,7 @@ def read_run(connection: Connection, run_id: int) -> Run:
     row = queries.run(connection, SQL["run"], run_id=run_id).mappings().first()
     if row is None:
         raise PermanentError(f"there is no run {run_id}; python -m inference status shows the latest")
+    log_lines.note(job=row["job"], run=run_id)
     return Run(
         run_id=run_id,
         generation=row["generation"],
@@ -164,10 +165,11 @@ def _judge_coverage(connection: Connection, run: Run, counts: dict[str, int]) ->
     limits, bad = run.job.checks, counts["quarantined"]
     rate = bad / max(run.planned, 1)
     if bad >= limits.min_quarantine_rows and rate > limits.max_quarantine_rate:
-        common = queries.run(connection, SQL["common_error"], run.parts).one()
+        common = queries.run(connection, SQL["common_error"], run.parts).scalar_one()
         failures.append(
             f"quarantine: {bad} of {run.planned} rows ({rate:.2%}) could not be scored, max_quarantine_rate is "
-            f"{limits.max_quarantine_rate:.2%}; most often {common.error}: {common.message}"
+            f"{limits.max_quarantine_rate:.2%}; most often by {common}. Which rows, with the messages, until the "
+            f"job's next plan: python -m inference quarantine list --run {run.run_id}"
         )
     return failures
 

@@ -18,8 +18,10 @@ from typing import Annotated
 import typer
 
 from inference import (
+    db_command,
     environment,
     image_command,
+    log_lines,
     metrics,
     migrate,
     model,
@@ -28,6 +30,7 @@ from inference import (
     screen,
     state,
     status,
+    upkeep_command,
     venv,
 )
 from inference import job as jobs_module
@@ -36,6 +39,7 @@ from inference.database import Databases, disconnected
 from inference.errors import InferenceError, JobError, RequestError, Unavailable
 from inference.job import Job
 from inference.lease import Caller
+from inference.options import JOBS, Folder, JobName, Json, RunId, find
 from inference.packages import read_requirements
 from inference.registry import Registry
 from inference.request import Request, parse
@@ -43,45 +47,29 @@ from inference.request import Request, parse
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help=__doc__, rich_markup_mode=None, pretty_exceptions_enable=False
 )
-db_app = typer.Typer(no_args_is_help=True, help="The schema `prediction`.")
 models_app = typer.Typer(no_args_is_help=True, help="Registered models and their environments.")
 quarantine_app = typer.Typer(no_args_is_help=True, help="Rows that a model could not score.")
-app.add_typer(db_app, name="db")
+app.add_typer(db_command.app, name="db")
 app.add_typer(models_app, name="models")
 app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(image_command.app, name="image")
-
-JobName = Annotated[str, typer.Argument(help="Name of the job: its file in dags/jobs without `.yaml`.")]
-RunId = Annotated[int, typer.Argument(help="Number of a run, as `status` shows it.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
-Folder = Annotated[
-    Path, typer.Option(help="Folder of the job files.", envvar="INFERENCE_JOBS", exists=True, file_okay=False)
-]
-JOBS = venv.ROOT / "dags" / "jobs"
+app.add_typer(upkeep_command.app)
 
 
 def main() -> int:
     """Run the command line; returns the exit code of an error, and leaves by SystemExit otherwise."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
+        logging.basicConfig(level=logging.INFO, handlers=[log_lines.handler(sys.stderr)])
         app()
     except InferenceError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(log_lines.error(error), file=sys.stderr)
         return error.exit_code
     except Exception as error:
         if not disconnected(error):
             raise
-        print(f"error: the database went away: {str(error).splitlines()[0]}", file=sys.stderr)
+        print(log_lines.error(f"the database went away: {str(error).splitlines()[0]}"), file=sys.stderr)
         return Unavailable.exit_code
     return 0
-
-
-def find(name: str, folder: Path) -> Job:
-    path = folder / f"{name}.yaml"
-    if not path.exists():
-        names = ", ".join(sorted(item.stem for item in folder.glob("*.yaml")))
-        raise JobError(f"there is no job {name!r} in {folder}; there are: {names or 'none'}")
-    return jobs_module.load(path)
 
 
 @app.command("jobs", epilog="Example: python -m inference jobs --schema > jobs.schema.json")
@@ -220,13 +208,6 @@ def discard(run_id: RunId) -> None:
     print(publishing.discard(Databases(), run_id))
 
 
-@db_app.command("upgrade", epilog="Example: python -m inference db upgrade")
-def db_upgrade() -> None:
-    """Apply the migrations of sql/migrations that are missing."""
-    applied = migrate.upgrade(Databases(), print)
-    print(f"{len(applied)} migrations applied" if applied else "the schema is up to date")
-
-
 @models_app.command("prepare", epilog="Example: python -m inference models prepare intent")
 def models_prepare(name: JobName, folder: Folder = JOBS) -> None:
     """Fetch the model that a job's alias means now, and make its environment, ahead of the first run."""
@@ -261,10 +242,15 @@ def models_register(
 def quarantine_list(
     name: Annotated[str | None, typer.Argument(help="One job; all without it.")] = None,
     limit: Annotated[int, typer.Option(help="Entries to show.")] = 50,
+    run_id: Annotated[
+        int | None, typer.Option("--run", help="Of a run that failed or is held, before it ends.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Show the rows in quarantine with the error of each."""
-    screen.show(quarantine.entries(Databases(), name, limit), as_json)
+    databases = Databases()
+    found = quarantine.staged(databases, run_id, limit) if run_id else quarantine.entries(databases, name, limit)
+    screen.show(found, as_json)
 
 
 Keys = Annotated[list[str] | None, typer.Option("--key", help="First key column of an entry; may be repeated.")]

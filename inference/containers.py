@@ -94,14 +94,24 @@ def stop(databases: Databases, job: Job, run_id: int) -> None:
     _remove_all(databases, job, lambda found: found["inference.run"] == str(run_id))
 
 
-def _remove_all(databases: Databases, job: Job, unwanted: Callable[[Labels], bool]) -> None:
+def left(databases: Databases, job: Job) -> list[str]:
+    """Names of this machine's containers of this job's runs that are over."""
+    with engine.connect() as client:
+        return _names(client, databases, job, over(databases, job))
+
+
+def _names(client: Any, databases: Databases, job: Job, unwanted: Callable[[Labels], bool]) -> list[str]:
     wanted = [f"{key}={value}" for key, value in of_job(databases, job).items()]
+    found = client.containers.list(all=True, ignore_removed=True, filters={"label": wanted})
+    return [container.name for container in found if unwanted(container.labels)]
+
+
+def _remove_all(databases: Databases, job: Job, unwanted: Callable[[Labels], bool]) -> None:
     try:
         with engine.connect() as client:
-            for container in client.containers.list(all=True, ignore_removed=True, filters={"label": wanted}):
-                if unwanted(container.labels):
-                    log.info("removing container %s: its run is over", container.name)
-                    remove(client, container.name)
+            for found in _names(client, databases, job, unwanted):
+                log.info("removing container %s: its run is over", found)
+                remove(client, found)
     except InferenceError as error:
         log.warning("containers of earlier runs of %s were not looked for: %s", job.name, error)
 

@@ -7,13 +7,14 @@ over by a task that asked Airflow for it.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import psycopg2
-from sqlalchemy import create_engine
-from sqlalchemy.engine import URL, Connection, Engine, make_url
+from sqlalchemy import create_engine, event
+from sqlalchemy.engine import URL, Connection, Engine, ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
 
@@ -65,9 +66,15 @@ class Databases:
             )
         return normalise(name, text)
 
+    def of_shard(self, name: str) -> str:
+        """The connection that a shard gets as `name`: `<name>_shard`, of a role that may less, if there is one."""
+        other = f"{name}_shard"
+        return other if other in self._urls or os.environ.get("AIRFLOW_CONN_" + other.upper()) else name
+
     def environment(self, *names: str) -> dict[str, str]:
-        """Environment variables that hand these connections to a child process."""
-        return {"AIRFLOW_CONN_" + name.upper(): self.url(name).render_as_string(hide_password=False) for name in names}
+        """Environment variables that hand these connections to a shard."""
+        urls = {name: self.url(self.of_shard(name)) for name in names}
+        return {"AIRFLOW_CONN_" + name.upper(): url.render_as_string(hide_password=False) for name, url in urls.items()}
 
     def same(self, one: str, other: str) -> bool:
         """Whether two names lead to one database, so that a query can join across them."""
@@ -111,15 +118,31 @@ def normalise(name: str, text: str) -> URL:
             f"connection {name!r}: its address is not one of PostgreSQL. "
             "Write postgresql://user:password@host:port/database."
         )
-    # Airflow adds its own settings to the query part of the URL; libpq would refuse them.
-    return url.set(drivername="postgresql+psycopg2").difference_update_query(["__extra__"])
+    # Extras of an Airflow connection that hold lists or objects come as one JSON value, which libpq would refuse; what
+    # they say of TLS must not get lost.
+    extras = json.loads(str(url.query.get("__extra__", "{}")))
+    tls = {key: str(value) for key, value in extras.items() if key.startswith("ssl")}
+    return url.set(drivername="postgresql+psycopg2").difference_update_query(["__extra__"]).update_query_dict(tls)
 
 
 def _engine(url: URL, timeout: str) -> Engine:
     settings = {**SESSION, "random_page_cost": RANDOM_PAGE_COST, "statement_timeout": timeout}
     options = " ".join("-c {}={}".format(name, value.replace(" ", "\\ ")) for name, value in settings.items())
     arguments = {"options": options, "client_encoding": "UTF8", **NETWORK}
-    return create_engine(url, poolclass=NullPool, connect_args=arguments)
+    engine = create_engine(url, poolclass=NullPool, connect_args=arguments, hide_parameters=True)
+    event.listen(engine, "handle_error", _no_rows)
+    return engine
+
+
+def _no_rows(context: ExceptionContext) -> None:
+    for error in (context.original_exception, context.sqlalchemy_exception):
+        if error is not None:
+            no_rows(error)
+
+
+def no_rows(error: BaseException) -> None:
+    """Keep the first line of what Postgres says: DETAIL and CONTEXT quote rows, and an error may end in a log."""
+    error.args = (str(error.args[0]).partition("\n")[0],) if error.args else ()
 
 
 @contextmanager

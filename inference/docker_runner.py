@@ -57,7 +57,7 @@ def _connections(databases: Databases, job: Job, network: str) -> dict[str, str]
     """The connections' addresses, for the container's environment and nothing else."""
     names = {PREDICTIONS, job.source.connection}
     for name in sorted(names):
-        host = databases.url(name).host
+        host = databases.url(databases.of_shard(name)).host
         if network != "host" and (host in LOCAL or str(host).startswith("/")):
             raise ConfigurationError(
                 f"connection {name!r} leads to {host or 'a socket'}, which in a container is the container itself. "

@@ -22,6 +22,10 @@ class BadOutput(ValueError):
     """A value that its column cannot hold; the message names both."""
 
 
+class BadShape(BadOutput):
+    """The model's answer as a whole is not what its signature says. The message says nothing of any row."""
+
+
 def encoder(kind: str) -> Callable[[Any], Optional[str]]:
     """A function from a value to Postgres's text form of `kind` (None is NULL); raises BadOutput."""
     if kind.endswith("[]"):

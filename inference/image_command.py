@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,18 +9,17 @@ import typer
 from inference import image, migrate
 from inference import job as jobs_module
 from inference.database import Databases
+from inference.options import JOBS, Folder
 from inference.registry import Registry
-from inference.venv import ROOT
 
 app = typer.Typer(no_args_is_help=True, help="Images of model versions, for the runners `docker` and `kubernetes`.")
-JOBS = ROOT / "dags" / "jobs"
 
 
 @app.command("build", epilog="Example: python -m inference image build intent@champion")
 def build(
     model: Annotated[str, typer.Argument(help="MODEL, MODEL@ALIAS or MODEL:VERSION; @champion without either.")],
     torch: Annotated[str | None, typer.Option(help="A build of torch: cpu, or CUDA such as cu128.")] = None,
-    folder: Annotated[Path, typer.Option(help="Folder of the job files.", envvar="INFERENCE_JOBS")] = JOBS,
+    folder: Folder = JOBS,
 ) -> None:
     """Build a version's image, check that it keeps the contract, and record it with the version in MLflow."""
     name, reference = image.parse(model)

@@ -58,13 +58,23 @@ def stop(databases: Databases, job: Job, run_id: int) -> None:
     _delete_all(databases, job, lambda labels: labels["inference.run"] == str(run_id))
 
 
+def left(databases: Databases, job: Job) -> list[str]:
+    """Names of the pods of this job's runs that are over."""
+    with cluster.connect(job.kubernetes.namespace) as pods:
+        return _names(pods, databases, job, containers.over(databases, job))
+
+
+def _names(pods: Cluster, databases: Databases, job: Job, unwanted: Callable[[Mapping[str, str]], bool]) -> list[str]:
+    found = [each for each in pods.find(containers.of_job(databases, job)) if not pod.deleting(each)]
+    return [each["metadata"]["name"] for each in found if unwanted(each["metadata"]["labels"])]
+
+
 def _delete_all(databases: Databases, job: Job, unwanted: Callable[[Mapping[str, str]], bool]) -> None:
     try:
         with cluster.connect(job.kubernetes.namespace) as pods:
-            for found in pods.find(containers.of_job(databases, job)):
-                if unwanted(found["metadata"]["labels"]) and not pod.deleting(found):
-                    log.info("deleting pod %s: its run is over", found["metadata"]["name"])
-                    pods.delete(found["metadata"]["name"])
+            for name in _names(pods, databases, job, unwanted):
+                log.info("deleting pod %s: its run is over", name)
+                pods.delete(name)
     except InferenceError as error:
         log.warning("pods of earlier runs of %s were not looked for: %s", job.name, error)
 

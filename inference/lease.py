@@ -70,8 +70,7 @@ def take(connection: Connection, job: Job, caller: Caller) -> Decision:
             own_id,
         )
     dead = caller.serialises and other.orchestrator == caller.orchestrator
-    allowed = SILENCE + (seconds(job.retries.max_delay) if other.orchestrator == "airflow" else 0)
-    if other.state != "held" and not dead and other.silent < allowed:
+    if other.state != "held" and not dead and other.silent < allowed_silence(other.orchestrator, job):
         return Decision(
             True,
             f"run {other.run_id} ({other.orchestrator}) is at work, last sign of life {other.silent:.0f} s ago",
@@ -80,6 +79,11 @@ def take(connection: Connection, job: Job, caller: Caller) -> Decision:
     message = f"superseded by a later run ({caller.orchestrator}) after {other.silent:.0f} s without a sign of life"
     queries.run(connection, SQL["supersede"], run_id=other.run_id, message=message)
     return Decision(False, own_run_id=own_id, approved_rows=other.planned if other.approved else 0)
+
+
+def allowed_silence(orchestrator: str, job: Job) -> float:
+    """Seconds without a sign of life after which an open run counts as dead: Airflow may be about to retry a task."""
+    return SILENCE + (seconds(job.retries.max_delay) if orchestrator == "airflow" else 0)
 
 
 def lock(connection: Connection, job: str) -> None:
@@ -93,7 +97,8 @@ def lock(connection: Connection, job: str) -> None:
         raise Unavailable(f"job {job!r}: another plan or publish of this job is at work and holds its lock") from None
 
 
-def clear(connection: Connection, job: str) -> None:
-    """End what is left of this job's earlier plans: sessions of their shards, and their work tables."""
-    queries.run(connection, SQL["terminate"], job=job)
-    table.drop_leftovers(connection, job)
+def clear(connection: Connection, job: str) -> list[str]:
+    """End what is left of this job's earlier plans, sessions of their shards and work tables; says what there was."""
+    ended = queries.run(connection, SQL["terminate"], job=job).scalar_one()
+    dropped = table.drop_leftovers(connection, job)
+    return [*([f"{ended} sessions of shards"] if ended else []), *(f"table {name}" for name in dropped)]

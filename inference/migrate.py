@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from inference import queries
+from inference import access, queries
 from inference.database import PLAN_TIMEOUT, PREDICTIONS, Databases
 from inference.errors import ConfigurationError
 
@@ -40,6 +40,9 @@ def upgrade(databases: Databases, say: Callable[[str], None], folder: Path = FOL
                         f"migration {path.name} was edited after it had been applied to this database. "
                         "Restore the file and put the change into a new migration."
                     )
+        with connection.begin():
+            queries.run(connection, SQL["lock"])
+            access.grant(connection)
     return applied
 
 

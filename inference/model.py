@@ -54,14 +54,18 @@ def resolve(databases: Databases, registry: Registry, name: str, reference: str,
 
 
 def meet(databases: Databases, registry: Registry, version: Version) -> Model:
-    with databases.begin(PREDICTIONS) as connection:
-        known = _find(connection, version)
-    if known:
-        return known
+    if found := known(databases, version):
+        return found
     digest = artifact.fetch(registry, version)
-    found = artifact.read(state.model_folder(digest), version)
+    read = artifact.read(state.model_folder(digest), version)
     with databases.begin(PREDICTIONS) as connection:
-        return Model(_add(connection, version, found), version, found)
+        return Model(_add(connection, version, read), version, read)
+
+
+def known(databases: Databases, version: Version) -> Model | None:
+    """The row of a version that was met before."""
+    with databases.begin(PREDICTIONS) as connection:
+        return _find(connection, version)
 
 
 def by_run(connection: Connection, run_id: int) -> Model:

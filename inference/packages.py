@@ -115,7 +115,7 @@ def _index_arguments() -> List[str]:
     url = os.environ.get("INFERENCE_INDEX_URL")
     if not url:
         return []
-    if urlsplit(url).password:
+    if urlsplit(url).username:  # a token alone is one as well
         raise PackagesError(
             "INFERENCE_INDEX_URL holds a password, which every process list would show. Put it "
             "into ~/.netrc, or give the whole URL to uv itself as UV_DEFAULT_INDEX."

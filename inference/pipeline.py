@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from functools import partial
 
 from inference import check as checking
-from inference import migrate, model, runner
+from inference import log_lines, migrate, model, runner
 from inference import plan as planning
 from inference import publish as publishing
 from inference import report as reporting
@@ -25,10 +25,12 @@ Watch = Callable[[Planned], AbstractContextManager[None]]
 
 def plan(databases: Databases, job: Job, request: Request, caller: Caller) -> Planned:
     """Resolve the alias once; write the work list and the shards."""
+    log_lines.note(job=job.name)
     migrate.require(databases)
     registry, reference = Registry(), request.model or job.model.alias
     found = model.resolve(databases, registry, job.model.name, reference, job.model.allow_pickle)
     planned = planning.plan(databases, job, request, runner.ready(registry, job, found), caller)
+    log_lines.note(run=planned.run_id)
     runner.clean(databases, job)
     return planned
 

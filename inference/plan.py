@@ -16,7 +16,7 @@ from croniter import croniter
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DataError
 
-from inference import check, lease, queries, signature, source, table, worklist
+from inference import access, check, lease, queries, signature, source, table, worklist
 from inference import search as searching
 from inference.database import PLAN_TIMEOUT, PREDICTIONS, Databases
 from inference.errors import RunHeld, SourceError
@@ -60,10 +60,7 @@ def plan(databases: Databases, job: Job, request: Request, model: Model, caller:
         source.check_expressions(there, section(job), job.cost)
         signature.match(model.artifact.signature, columns, list(job.source.inputs), str(model))
         check.validate(job, model.artifact.signature.outputs)
-        keys = [columns[name] for name in job.source.key]
-        table.ensure(here, job, keys, model.artifact.signature.outputs, str(model))
-        if here is there:
-            table.create_current(here, job, keys, section(job))
+        table.make(here, job, columns, model.artifact.signature.outputs, str(model), here is there)
         replays = bool(queries.run(here, SQL["replays"], job=job.name).scalar())
         window_start, sweep = _window(here, job, request, model, replays)
         search = Search(job, request, model, here, there, columns, window_start, sweep, replays)
@@ -77,6 +74,16 @@ def plan(databases: Databases, job: Job, request: Request, model: Model, caller:
     if planned.state == "held":
         raise RunHeld(planned.message)
     return planned
+
+
+def prepare(databases: Databases, job: Job, model: Model) -> None:
+    """Make or extend the tables of `job`, as the role that owns the schema, so that one that may not can plan."""
+    with databases.begin(PREDICTIONS) as here, _source(databases, job, here) as there:
+        lease.lock(here, job.name)
+        columns = source.describe(there, section(job))
+        check.validate(job, model.artifact.signature.outputs)
+        table.make(here, job, columns, model.artifact.signature.outputs, str(model), here is there)
+        access.grant(here)
 
 
 @contextmanager
@@ -147,6 +154,7 @@ def _plan_run(search: Search, caller: Caller, own: int | None, approved_rows: in
     now = queries.run(search.there, SQL["source_time"]).scalar_one()
     run_id, generation = _add_run(search.here, search.job, search.request, search.model, caller, own, now)
     lease.clear(search.here, search.job.name)
+    table.drop_work(search.here, run_id, generation)  # of a run of this number that a restored backup has forgotten
     candidates = searching.candidates(search)
     searching.end_replays(search, candidates)
     pending = searching.pending(search, candidates)

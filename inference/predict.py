@@ -16,7 +16,7 @@ import pandas as pd
 from inference.batch import BatchSize
 from inference.binary import RESULTS
 from inference.bisect import bisect
-from inference.encode import BadOutput, encoder
+from inference.encode import BadOutput, BadShape, encoder
 from inference.rows import Array, Chunk, Column, Lost, Rows, Scored, hash_of, join, quarantined
 from inference.signature import Input, Output, Signature
 
@@ -82,7 +82,7 @@ class Scorer:
         assert self._costs is not None
         costs = np.asarray(self._costs(_frame(rows.columns, self._inputs)), np.float64)
         if costs.shape != (len(rows),) or not (np.isfinite(costs) & (costs > 0)).all():
-            raise BadOutput(f"the model's costs for {len(rows)} rows are not as many positive numbers")
+            raise BadShape(f"the model's costs for {len(rows)} rows are not as many positive numbers")
         return costs
 
     def _batches(self, rows: Rows, costs: Optional[Array]) -> Iterator[tuple[Rows, float]]:
@@ -212,14 +212,14 @@ def _columns(result: Any, names: Sequence[str], rows: int) -> list[Any]:
         elif set(names) <= set(result.columns):
             columns = [result[name] for name in names]
         else:
-            raise BadOutput(f"the model returned columns {list(result.columns)}, its signature says {list(names)}")
+            raise BadShape(f"the model returned columns {list(result.columns)}, its signature says {list(names)}")
     elif len(names) == 1:
         columns = [result if isinstance(result, (pd.Series, np.ndarray)) else list(result)]
     elif isinstance(result, np.ndarray) and result.ndim == 2 and result.shape[1] == len(names):
         columns = [result[:, number] for number in range(len(names))]
     else:
-        raise BadOutput(f"the model returned {type(result).__name__}, its signature says columns {list(names)}")
+        raise BadShape(f"the model returned {type(result).__name__}, its signature says columns {list(names)}")
     wrong = {len(column) for column in columns} - {rows}
     if wrong:
-        raise BadOutput(f"the model returned {wrong.pop()} rows for {rows}; it must return one for each")
+        raise BadShape(f"the model returned {wrong.pop()} rows for {rows}; it must return one for each")
     return columns

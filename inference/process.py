@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from inference import log_lines
 from inference.errors import BY_EXIT_CODE, Interrupted, RetryableError
 from inference.job import Job
 
@@ -28,6 +29,7 @@ def settings(job: Job) -> dict[str, str]:
         "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": str(job.model.allow_pickle).lower(),
         "MLFLOW_DISABLE_SCHEMA_DETAILS": "true",
         "MLFLOW_DISABLE_TELEMETRY": "true",
+        **({log_lines.VARIABLE: "json"} if log_lines.is_json() else {}),
     }
 
 
@@ -45,10 +47,11 @@ def follow(output: Iterable[str]) -> str:
     """Pass a shard's output to the log line by line; returns its last error, or its last line."""
     last = error = ""
     for line in output:
-        last = line.rstrip() or last
+        level, said = log_lines.read(line.rstrip())
+        last = said or last
         if last.startswith("error: "):
             error = last.removeprefix("error: ")
-        log.info("%s", line.rstrip())
+        log.log(level, "%s", said)
     return error or last
 
 

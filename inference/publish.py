@@ -46,7 +46,8 @@ def release(databases: Databases, run_id: int) -> str:
     with databases.begin(PREDICTIONS) as connection:
         run = _require_held(connection, run_id)
         queries.run(connection, SQL["approve"], run_id=run_id)
-        scored = queries.run(connection, SQL["has_gone"], name=f"prediction.result_{run_id}_{run.generation}").scalar()
+        name = f"prediction_work.result_{run_id}_{run.generation}"
+        scored = queries.run(connection, SQL["has_gone"], name=name).scalar()
     if scored:
         return publish(databases, run_id).message
     return f"run {run_id} is released: the next run of {run.job.name} may plan {run.planned} rows"
@@ -78,7 +79,7 @@ def _merge(connection: Connection, run: Run) -> int:
     queries.run(connection, SQL["merge"], {**parts, "conflict": _conflict(connection, parts)}, **values)
     queries.run(connection, SQL["resolve"], parts, **values)
     queries.run(connection, SQL["quarantine"], parts, **values)
-    name = f"prediction.gone_{run.run_id}_{run.generation}"
+    name = f"prediction_work.gone_{run.run_id}_{run.generation}"
     if not queries.run(connection, SQL["has_gone"], name=name).scalar():
         return 0
     if keeps:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from inference import queries
+from inference import check, publish, queries, search
 from inference.database import PREDICTIONS, Databases
+from inference.errors import RequestError
 
 SQL = queries.load("quarantine")
 
@@ -16,6 +17,21 @@ def entries(databases: Databases, job: str | None, limit: int) -> list[dict[str,
     with databases.begin(PREDICTIONS) as connection:
         found = queries.run(connection, SQL["list"], job=job, limit=limit).mappings()
         return [dict(row) for row in found]
+
+
+def staged(databases: Databases, run_id: int, limit: int) -> list[dict[str, Any]]:
+    """The rows that a run could not score, as long as its results are there: also of one that failed its checks."""
+    with databases.begin(PREDICTIONS) as connection:
+        run = check.read_run(connection, run_id)
+        name = f"prediction_work.result_{run_id}_{run.generation}"
+        if not queries.run(connection, publish.SQL["has_gone"], name=name).scalar():
+            raise RequestError(
+                f"run {run_id} is {run.state}, and its results are dropped. What a published run put into quarantine: "
+                f"python -m inference quarantine list {run.job.name}"
+            )
+        keys = queries.as_text(search.key_names(len(run.job.source.key)), "w")
+        rows = queries.run(connection, SQL["staged"], {**run.parts, "key_text": keys}, limit=limit).mappings()
+        return [dict(row) for row in rows]
 
 
 def replay(databases: Databases, job: str, keys: Sequence[str] | None) -> int:

@@ -61,6 +61,11 @@ def table(name: str) -> sql.Composable:
     return Identifier("prediction", name)
 
 
+def work_table(name: str) -> sql.Composable:
+    """A table that lives no longer than its run."""
+    return Identifier("prediction_work", name)
+
+
 def column(name: str, alias: str | None = None) -> sql.Composable:
     return Identifier(alias, name) if alias else Identifier(name)
 

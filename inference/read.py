@@ -189,7 +189,7 @@ class Reader:
     def _listed(self, after: int, upto: int) -> tuple[Session, dict[str, sql.Composable], dict[str, Any]]:
         """Where to ask for these ordinals, the work list there, and what it binds."""
         shard, bounds = self._work.shard, {"after": after, "upto": upto}
-        name = queries.table(f"work_{shard.run_id}_{shard.generation}")
+        name = queries.work_table(f"work_{shard.run_id}_{shard.generation}")
         if self._there is None:
             return self._here, {"work": name, "selected": sql.SQL(SQL["selected"])}, bounds
         keys = self._here.attempt(lambda connection: self._keys(connection, name, bounds))

@@ -47,6 +47,8 @@ class Registry:
         user = os.environ.get("MLFLOW_TRACKING_USERNAME")
         if user:
             self._session.auth = (user, os.environ.get("MLFLOW_TRACKING_PASSWORD", ""))
+        # As MLflow's own client has it, which fetches the files.
+        self._authority = os.environ.get("MLFLOW_TRACKING_SERVER_CERT_PATH") or None
         retry = Retry(
             retries,
             backoff_factor=1,
@@ -61,8 +63,9 @@ class Registry:
         """One REST call; raises Unavailable, ConfigurationError or ModelError, with the server's words."""
         place: dict[str, Any] = {"params": values} if method == "GET" else {"json": values}
         try:
-            response = self._session.request(method, f"{self.address}/api/2.0/mlflow/{path}", timeout=(5, 30), **place)
-        except requests.RequestException as error:
+            url = f"{self.address}/api/2.0/mlflow/{path}"
+            response = self._session.request(method, url, timeout=(5, 30), verify=self._authority, **place)
+        except OSError as error:  # of requests; a file of certificates that is not there is a plain one
             raise Unavailable(
                 f"MLflow at {self.public_address} does not answer: {public(_cause(error))}. Is the server up, and is "
                 "MLFLOW_TRACKING_URI right?"
@@ -163,7 +166,7 @@ def _json(response: requests.Response) -> Any:
         return None
 
 
-def _cause(error: requests.RequestException) -> str:
+def _cause(error: OSError) -> str:
     inner: BaseException = error
     while inner.__cause__ or inner.__context__:
         inner = inner.__cause__ or inner.__context__ or inner

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from inference import queries
+from inference import log_lines, queries
 from inference.database import PREDICTIONS, Databases
 from inference.errors import InferenceError
 from inference.registry import Registry
@@ -26,6 +26,7 @@ def report(databases: Databases, run_id: int, connect: Callable[[], Registry]) -
     """
     with databases.begin(PREDICTIONS) as connection:
         run = queries.run(connection, SQL["run"], run_id=run_id).mappings().one()
+    log_lines.note(job=run["job"], run=run_id)
     if run["state"] != "published":
         log.info("run %d is %s: nothing to report", run_id, run["state"])
         return None

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from inference import check, containers, docker_runner, image, kubernetes_runner, venv
+from inference import check, containers, docker_runner, image, kubernetes_runner, log_lines, venv
 from inference.database import PREDICTIONS, Databases
 from inference.job import Job
 from inference.model import Image, Model, by_run
@@ -19,19 +19,22 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Runner:
-    """`run` scores one shard; `image` finds what a version is started from, or raises ModelError; `clean` removes what
-    runs that are over have left, and `stop` what one run has at work."""
+    """`run` scores one shard; `image` finds what a version is started from, or raises ModelError; `left` names what
+    runs that are over have left here; `clean` removes it, and `stop` what one run has at work."""
 
     run: Callable[[Databases, Registry, Job, Model, int, int, int], None]
     image: Callable[[Registry, Version], Image | None] = lambda registry, version: None
+    left: Callable[[Databases, Job], list[str]] = lambda databases, job: []
     clean: Callable[[Databases, Job], None] = lambda databases, job: None
     stop: Callable[[Databases, Job, int], None] = lambda databases, job, run_id: None
 
 
 RUNNERS = {
     "venv": Runner(venv.run),  # its processes end with the worker's: there is nothing to remove
-    "docker": Runner(docker_runner.run, image.find, containers.reap, containers.stop),
-    "kubernetes": Runner(kubernetes_runner.run, image.pushed, kubernetes_runner.reap, kubernetes_runner.stop),
+    "docker": Runner(docker_runner.run, image.find, containers.left, containers.reap, containers.stop),
+    "kubernetes": Runner(
+        kubernetes_runner.run, image.pushed, kubernetes_runner.left, kubernetes_runner.reap, kubernetes_runner.stop
+    ),
 }
 
 
@@ -45,6 +48,7 @@ def run(databases: Databases, registry: Registry, run_id: int, generation: int, 
     with databases.begin(PREDICTIONS) as connection:
         found = check.read_run(connection, run_id)
         planned = by_run(connection, run_id)
+    log_lines.note(shard=shard)
     if found.state in check.OVER:
         log.info("run %d is %s already: nothing to do; %s", run_id, found.state, found.message)
     else:

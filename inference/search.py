@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import psycopg2
 from psycopg2 import sql
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DataError
@@ -103,8 +105,10 @@ def _check_range(search: Search) -> None:
 
 
 def said(error: Exception) -> str:
-    """The first line of what Postgres says."""
-    return str(getattr(error, "orig", error)).strip().splitlines()[0]
+    """The first line of what Postgres says, without the value in quotation marks that an error of data has."""
+    original = getattr(error, "orig", error)
+    line = str(original).strip().partition("\n")[0]
+    return re.sub('".*"', '"..."', line) if isinstance(original, psycopg2.DataError) else line
 
 
 def _candidate_query(search: Search) -> sql.Composable:

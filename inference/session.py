@@ -11,7 +11,7 @@ import psycopg2
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
-from inference.database import Databases, disconnected
+from inference.database import Databases, disconnected, no_rows
 from inference.errors import TakenOver, Unavailable
 
 Result = TypeVar("Result")
@@ -47,6 +47,7 @@ class Session:
             except Unavailable as error:
                 failure = error
             except (DBAPIError, psycopg2.Error) as error:
+                no_rows(error)  # COPY's own errors come past the engine
                 if not disconnected(error):
                     raise _explained(error) from error
                 failure = error
@@ -74,7 +75,7 @@ def _explained(error: Exception) -> Exception:
     """A work table that no longer exists was dropped by a later plan."""
     original = error.orig if isinstance(error, DBAPIError) else error
     missing = getattr(original, "pgcode", None) == "42P01"
-    if missing and re.search(r"prediction\.(work|result)_", str(original)):
+    if missing and re.search(r"prediction_work\.(work|result)_", str(original)):
         return TakenOver(
             "the work tables of this plan are gone: a later plan or run has taken over. Nothing was written"
         )

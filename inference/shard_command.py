@@ -13,12 +13,14 @@ import signal
 import sys
 from typing import Optional
 
-from inference import digest, shard
+from inference import digest, log_lines, shard
 from inference.database import Databases
 from inference.errors import InferenceError, ModelError
 from inference.predict import Predictor
 from inference.state import model_folder
 from inference.work import Work
+
+log = logging.getLogger(__name__)
 
 
 def main(arguments: Optional[list[str]] = None) -> int:
@@ -27,18 +29,23 @@ def main(arguments: Optional[list[str]] = None) -> int:
     for name in ("run", "generation", "shard"):
         parser.add_argument(f"--{name}", type=int, required=True)
     options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     _die_with_parent()
+    log_lines.note_process(run=options.run, shard=options.shard)
     try:
+        logging.basicConfig(level=logging.INFO, handlers=[log_lines.handler(sys.stdout)])
         shard.run(Databases(), options.run, options.generation, options.shard, load)
     except InferenceError as error:
-        print(f"error: {error}", flush=True)
+        print(log_lines.error(error), flush=True)
         return error.exit_code
+    except Exception as error:
+        log.exception("error: %s: %s", type(error).__name__, error)
+        return 1
     return 0
 
 
 def load(work: Work) -> Predictor:
     """Load the model that was planned, after checking that its files are still the same."""
+    log_lines.note_process(job=work.job)
     return load_files(work.digest, work.allow_pickle)
 
 

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from inference import log_lines
 from inference.errors import Interrupted
 
 # Seconds for the chunk at hand. Airflow kills a task after 5 s and Docker a container when it is told to, here
@@ -56,9 +57,9 @@ def _watch(reading: int, event: threading.Event, over: threading.Event) -> None:
             event.set()
             if over.wait(GRACE):
                 return
-            print(
-                f"error: stopped by a signal; the chunk at hand took longer than {GRACE:g} s and is not "
-                "written, a retry begins with it",
-                flush=True,
+            said = (
+                f"stopped by a signal; the chunk at hand took longer than {GRACE:g} s and is not written, a retry "
+                "begins with it"
             )
+            print(log_lines.error(said), flush=True)
             os._exit(Interrupted.exit_code)

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from psycopg2 import sql
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError
 
-from inference import queries, source
+from inference import access, queries, source
 from inference.database import SESSION
-from inference.errors import ModelError, SourceError
+from inference.errors import ConfigurationError, ModelError, SourceError
 from inference.job import Job
-from inference.queries import column, expression, fill, table
+from inference.queries import column, expression, fill, table, work_table
 from inference.signature import Output
 from inference.source import Column
 
 SQL = queries.load("table")
 
+INSUFFICIENT_PRIVILEGE = "42501"
 METADATA = ("input_hash", "model_id", "run_id", "predicted_at")
 RESERVED = {*METADATA, "model_name", "model_version", "ordinal", "outcome", "error", "message", "is_current"}
 
@@ -31,16 +31,42 @@ def history(job: str) -> sql.Composable:
 
 
 def work(run_id: int, generation: int) -> sql.Composable:
-    return table(f"work_{run_id}_{generation}")
+    return work_table(f"work_{run_id}_{generation}")
 
 
 def result(run_id: int, generation: int) -> sql.Composable:
-    return table(f"result_{run_id}_{generation}")
+    return work_table(f"result_{run_id}_{generation}")
 
 
 def gone(run_id: int, generation: int) -> sql.Composable:
     """Keys of predictions whose row is no longer in the source, found by a sweep."""
-    return table(f"gone_{run_id}_{generation}")
+    return work_table(f"gone_{run_id}_{generation}")
+
+
+def make(
+    connection: Connection,
+    job: Job,
+    columns: dict[str, Column],
+    outputs: tuple[Output, ...],
+    model: str,
+    with_source: bool,
+) -> None:
+    """All tables and views of a job; `with_source`: its source is in this database. Nothing happens if they fit.
+
+    Raises ConfigurationError if this role may not make them.
+    """
+    keys = [columns[name] for name in job.source.key]
+    try:
+        ensure(connection, job, keys, outputs, model)
+        if with_source:
+            create_current(connection, job, keys)
+    except DBAPIError as error:
+        if getattr(error.orig, "pgcode", None) != INSUFFICIENT_PRIVILEGE:
+            raise
+        raise ConfigurationError(
+            f"the tables of job {job.name!r} are not there, or do not have every output of {model}, and this role may "
+            f"not change them. As the owner of the schema: python -m inference db prepare {job.name}"
+        ) from None
 
 
 def ensure(connection: Connection, job: Job, keys: list[Column], outputs: tuple[Output, ...], model: str) -> None:
@@ -63,12 +89,13 @@ def ensure(connection: Connection, job: Job, keys: list[Column], outputs: tuple[
     _create_view(connection, job, [item.name for item in outputs])
 
 
-def create_current(connection: Connection, job: Job, keys: list[Column], section: dict[str, Any]) -> None:
+def create_current(connection: Connection, job: Job, keys: list[Column]) -> None:
     """`prediction.<job>__current`: each row of the source, and whether its prediction is up to date.
 
     A function's body is text to Postgres, so the company's migrations of the source do not meet a
     dependency; its settings make the hash the same in any session.
     """
+    section = job.source.model_dump(mode="json", by_alias=True)
     current: sql.Composable = sql.SQL("p.run_id IS NOT NULL")
     if job.source.changes == "hash":
         current = sql.SQL("p.input_hash IS NOT DISTINCT FROM ") + source.input_hash(
@@ -79,7 +106,7 @@ def create_current(connection: Connection, job: Job, keys: list[Column], section
         SQL["current"],
         keys=queries.columns(job.source.key, "s"),
         rows=source.rows(section),
-        target=target(job.name),
+        view=table(job.name),  # which people may read; the table below it, they may not
         joined=queries.equal(job.source.key, "p", "s"),
         current=current,
     )
@@ -101,12 +128,15 @@ def create_result(connection: Connection, run_id: int, generation: int, outputs:
     parts = {"result": result(run_id, generation), "outputs": _outputs(outputs)}
     queries.run(connection, SQL["create_result"], parts)
     queries.run(connection, SQL["mark_result"], parts)
+    access.share_result(connection, parts["result"])
 
 
-def drop_leftovers(connection: Connection, job: str, also_open: bool = False) -> None:
-    """Drop the work tables of this job's runs that are over, or of all."""
-    for name in queries.run(connection, SQL["leftovers"], job=job, also_open=also_open).scalars().all():
-        queries.run(connection, SQL["drop"], {"table": table(name)})
+def drop_leftovers(connection: Connection, job: str, also_open: bool = False) -> list[str]:
+    """Drop the work tables of this job's runs that are over, or of all; their names."""
+    names = list(queries.run(connection, SQL["leftovers"], job=job, also_open=also_open).scalars())
+    for name in names:
+        queries.run(connection, SQL["drop"], {"table": work_table(name)})
+    return names
 
 
 def drop_work(connection: Connection, run_id: int, generation: int) -> None:
@@ -183,9 +213,9 @@ def _extend(
 def _create_view(connection: Connection, job: Job, outputs: list[str]) -> None:
     first = [*job.source.key, *outputs, "model_name", "model_version", *METADATA]
     known = list(_columns(connection, job.name))
-    if known == first:
-        return
     names = known + [name for name in first if name not in known]
+    if names == known:
+        return
     special = {"model_name": "m.name AS model_name", "model_version": "m.version AS model_version"}
     parts = [sql.SQL(special[name]) if name in special else column(name, "p") for name in names]
     queries.run(

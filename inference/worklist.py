@@ -7,7 +7,7 @@ from typing import Any
 
 from psycopg2 import sql
 
-from inference import queries, table
+from inference import access, queries, table
 from inference.errors import SourceError
 from inference.queries import column, fill
 from inference.search import Search, aliased, key_names, keys_equal
@@ -26,6 +26,7 @@ def create(search: Search, run_id: int, generation: int, pending: sql.Composable
     parts = {"work": table.work(run_id, generation), "keys": keys, "pending": pending, "ordinal": ordinal}
     queries.run(search.here, SQL["create_work"], parts, **search.values)
     queries.run(search.here, SQL["index_work"], parts)
+    access.share_work(search.here, parts["work"])
     counts = queries.run(search.here, SQL["examine_work"], parts).one()
     if counts.rows:
         _refuse_bad_keys(search, parts, names)

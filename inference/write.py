@@ -104,7 +104,7 @@ class Writer:
 
     def _copy(self, connection: Connection, block: str, data: IO[Any]) -> None:
         parts: dict[str, sql.Composable] = {
-            "result": queries.table(f"result_{self._shard.run_id}_{self._shard.generation}"),
+            "result": queries.work_table(f"result_{self._shard.run_id}_{self._shard.generation}"),
             "outputs": queries.columns([item.name for item in self._outputs]),
         }
         statement = queries.text(connection, queries.fill(block, **parts)).replace("%%", "%")

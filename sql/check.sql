@@ -35,9 +35,10 @@ FROM (
     SELECT {fate} AS fate, r.input_hash IS DISTINCT FROM w.input_hash AS changed
     FROM {work} w LEFT JOIN {result} r ON r.ordinal = w.ordinal WHERE w.ordinal > 0) fates;
 
+-- Other messages may quote rows, and this one is logged.
 -- name: common_error
-SELECT error, message, count(*) AS rows FROM {result} WHERE outcome = 'quarantined'
-GROUP BY error, message ORDER BY count(*) DESC LIMIT 1;
+SELECT error || CASE error WHEN 'BadShape' THEN ' (' || message || ')' ELSE '' END FROM {result}
+WHERE outcome = 'quarantined' GROUP BY 1 ORDER BY count(*) DESC LIMIT 1;
 
 -- name: outputs
 SELECT {counts} FROM {result} WHERE outcome = 'predicted';

@@ -12,4 +12,4 @@ FROM prediction.job_status s LEFT JOIN prediction.run_summary r ON r.run_id = s.
 ORDER BY s.job;
 
 -- name: runs
-SELECT job, state, count(*) AS runs FROM prediction.run_summary GROUP BY job, state;
+SELECT job, state, runs FROM prediction.run_totals;

@@ -4,7 +4,11 @@
 SELECT pg_advisory_xact_lock(7304126);
 
 -- name: prepare
-CREATE SCHEMA IF NOT EXISTS prediction;
+-- Only what is missing: where it is there, the role may have no right to make one.
+DO $$ BEGIN
+    IF to_regnamespace('prediction') IS NULL THEN CREATE SCHEMA prediction; END IF;
+    IF to_regnamespace('prediction_work') IS NULL THEN CREATE SCHEMA prediction_work; END IF;
+END $$;
 CREATE TABLE IF NOT EXISTS prediction.migration (
     number     integer PRIMARY KEY,
     name       text NOT NULL,

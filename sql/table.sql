@@ -35,7 +35,7 @@ SELECT {columns} FROM {target} p JOIN prediction.model m USING (model_id);
 
 -- name: current
 SELECT {keys}, p.run_id, p.predicted_at, {current}
-FROM {rows} s LEFT JOIN {target} p ON {joined}
+FROM {rows} s LEFT JOIN {view} p ON {joined}
 
 -- name: current_body
 SELECT prosrc FROM pg_proc WHERE pronamespace = 'prediction'::regnamespace AND proname = %(name)s;
@@ -67,5 +67,5 @@ DROP TABLE IF EXISTS {table};
 SELECT c.relname::text FROM pg_class c
 JOIN prediction.run r ON r.job = %(job)s
   AND c.relname ~ ('^(work|result|gone)_' || r.run_id || '_[0-9]+$')
-WHERE c.relnamespace = 'prediction'::regnamespace AND c.relkind = 'r'
+WHERE c.relnamespace = 'prediction_work'::regnamespace AND c.relkind = 'r'
   AND (%(also_open)s OR r.state NOT IN ('planned', 'predicting', 'checked', 'held'));

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from airflow.sdk import Connection, get_current_context
-from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk.exceptions import AirflowNotFoundException, AirflowSkipException
 
 from batch_prediction import notices
 from inference import check as checking
@@ -23,8 +24,11 @@ ORCHESTRATOR = "airflow"
 
 def databases(job: Job) -> Databases:
     """The job's connections, as Airflow has them."""
-    names = {PREDICTIONS, job.source.connection}
-    return Databases({name: Connection.get(name).get_uri() for name in names})
+    found = {name: Connection.get(name) for name in (PREDICTIONS, job.source.connection)}
+    for name in tuple(found):
+        with suppress(AirflowNotFoundException):  # shards get the same role then
+            found[f"{name}_shard"] = Connection.get(f"{name}_shard")
+    return Databases({name: connection.get_uri() for name, connection in found.items()})
 
 
 def plan(job: Job) -> list[dict[str, Any]]:

@@ -14,11 +14,11 @@ from typing import Any, ClassVar
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
-from airflow.sdk import BaseNotifier
+from airflow.sdk import BaseNotifier, Connection
 from airflow.sdk.exceptions import AirflowSkipException
 from pydantic import ValidationError
 
-from batch_prediction import tasks
+from batch_prediction import notices, tasks
 from inference import model, pipeline, shard
 from inference.database import Databases
 from inference.errors import CheckFailed, PermanentError, RequestError, RunHeld, TakenOver
@@ -145,7 +145,74 @@ def test_a_connection_of_airflow_is_asked_for_by_the_jobs_names(monkeypatch: pyt
         "shop.example", 5433, "shop", "a@b", "x/y:z"
     )  # fmt: skip
     assert {url.drivername for url in (predictions, source)} == {"postgresql+psycopg2"}
-    assert "__extra__" not in source.query
+    assert source.query == {"sslmode": "require"}
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_shards_get_the_connection_of_their_own_role_if_airflow_has_one(
+    monkeypatch: pytest.MonkeyPatch, shared: bool
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_PREDICTIONS", "postgres://planner:p@db.example/company")
+    if not shared:
+        monkeypatch.setattr(tasks, "Connection", Known(predictions_shard="postgres://predictor:q@db.example/company"))
+
+    found = tasks.databases(job())
+
+    expected = "planner:p" if shared else "predictor:q"
+    assert found.environment("predictions") == {
+        "AIRFLOW_CONN_PREDICTIONS": f"postgresql+psycopg2://{expected}@db.example/company"
+    }
+    assert found.url("predictions").username == "planner"
+
+
+class Known:
+    """Airflow's connections: those of the environment, and some that only Airflow knows."""
+
+    def __init__(self, **urls: str) -> None:
+        self.urls = urls
+
+    def get(self, name: str) -> Connection:
+        return Connection.from_uri(self.urls[name], conn_id=name) if name in self.urls else Connection.get(name)
+
+
+def test_airflow_is_told_neither_a_row_nor_a_password_of_a_run_that_fails(
+    airflow: Airflow, databases: Databases, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def score(databases: Databases, registry: Any, a_job: Job, a_model: Any, run: int, generation: int, n: int) -> None:
+        shard.run(databases, run, generation, n, lambda work: Digest(lambda text: True))
+
+    caplog.set_level("DEBUG")
+    create_messages(databases, [f"Jane Planted {number}" for number in range(50)])
+    monkeypatch.setitem(pipeline.runner.RUNNERS, "venv", pipeline.runner.Runner(score))
+    recorder = {"notifier": f"{__name__}.Witness", "arguments": {"channel": "all"}}
+    a_job = job(notify={"on_failure": [recorder]})
+
+    run = airflow.trigger().score(a_job)
+    with pytest.raises(CheckFailed) as raised:
+        tasks.check(a_job, run)
+    for callback in notices.callbacks(a_job.notify.on_failure):
+        callback({**airflow.context, notices.EVENT: event_of(a_job, airflow, raised.value)})
+
+    told = [*map(str, Witness.events), str(airflow.context["ti"].pushed), caplog.text, str(run_row(databases, run))]
+    assert "50 of 50 rows" in told[0]
+    secret = databases.url("predictions").password or ""
+    assert [text for text in told if "Jane" in text or secret in text] == []
+
+
+class Witness(Recorder):
+    """Keeps the event."""
+
+    events: ClassVar[list[Any]] = []
+
+    def notify(self, context: Any) -> None:
+        self.events.append(context[notices.EVENT])
+
+
+def event_of(a_job: Job, airflow: Airflow, error: Exception) -> Any:
+    """The event that `record_failure` leaves in the context for the notifiers."""
+    context = {**airflow.context, "exception": error}
+    tasks.record_failure(a_job, context)
+    return context[notices.EVENT]
 
 
 def test_where_nothing_is_pending_there_are_no_shards_and_the_rest_is_skipped(

@@ -38,8 +38,8 @@ class Stack:
         self.registry = Registry(f"http://127.0.0.1:{self.env['MLFLOW_PORT']}")
         port, password = self.env["POSTGRES_PORT"], self.env["COMPANY_DB_PASSWORD"]
         self.company = Databases({"predictions": f"postgresql://company:{password}@127.0.0.1:{port}/company"})
-        password = self.env["PREDICTIONS_DB_PASSWORD"]
-        self.databases = Databases({"predictions": f"postgresql://predictions:{password}@127.0.0.1:{port}/company"})
+        password = self.env["POSTGRES_PASSWORD"]
+        self.databases = Databases({"predictions": f"postgresql://postgres:{password}@127.0.0.1:{port}/company"})
 
     def compose(self, *arguments: str, seconds: float = 600) -> str:
         """What `docker compose ARGUMENTS` says; fails with its last lines."""

@@ -116,7 +116,7 @@ def test_the_images_of_airflow_know_neither_torch_nor_mlflow(stack: Stack) -> No
 
 def test_passwords_are_in_no_log_and_on_no_command_line(stack: Stack, first_runs: dict[str, str]) -> None:
     secrets = [value for name, value in stack.env.items() if name.endswith(("PASSWORD", "SECRET", "KEY"))]
-    assert len(secrets) == 10
+    assert len(secrets) == 13
     logs = stack.compose("logs", "--no-color")
     commands = "".join(run(["docker", "top", each, "-eo", "pid,args"]).stdout for each in stack.containers())
     tasks = stack.compose("exec", "-T", "airflow-scheduler", "sh", "-c", "find /opt/logs -name '*.log' | xargs cat")

@@ -93,7 +93,7 @@ def stopped(process: psutil.Popen) -> bool:
 
 
 def result_rows(databases: Databases, planned: Planned) -> list[int]:
-    table = f"prediction.result_{planned.run_id}_{planned.generation}"
+    table = f"prediction_work.result_{planned.run_id}_{planned.generation}"
     return [row[0] for row in sql(databases, f"SELECT ordinal FROM {table} WHERE ordinal > 0 ORDER BY 1")]  # noqa: S608
 
 

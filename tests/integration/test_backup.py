@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import ProgrammingError
 
-from inference import model
+from inference import migrate, model, plan, shard
 from inference.database import Databases
 from inference.errors import Unavailable
 from inference.plan import Planned
@@ -22,6 +23,7 @@ from inference.registry import Registry
 from services import postgres_binaries
 from services.mlflow_server import DATABASE, MlflowServer
 from services.postgres import Postgres
+from tests import roles
 from tests.conftest import memory_folder
 from tests.integration.test_registry import MODEL
 from tests.stub import Digest, Pipeline, assert_current, create_messages, job, run_row, sql
@@ -82,7 +84,7 @@ def name_of(databases: Databases, connection: str = "predictions") -> str:
 def planned_keys(databases: Databases, planned: Planned) -> set[int]:
     if not planned.planned:
         return set()
-    table = f"prediction.work_{planned.run_id}_{planned.generation}"
+    table = f"prediction_work.work_{planned.run_id}_{planned.generation}"
     return {key for (key,) in sql(databases, f"SELECT key1 FROM {table} WHERE ordinal > 0")}  # noqa: S608
 
 
@@ -199,6 +201,36 @@ def test_the_source_of_yesterday_below_the_schema_of_today(
     finish(pipeline, found)
     assert_current(both, "shop")
     assert pipeline.plan().planned == 0
+
+
+def test_a_restored_database_has_its_roles_with_what_they_may_and_what_not(postgres: Postgres, backup: Backup) -> None:
+    postgres.create_database("test_backup_roles")
+    backup.made.append("test_backup_roles")
+    before = roles.company(postgres, "test_backup_roles")
+    messages(before["admin"])
+    sql(before["admin"], "GRANT SELECT ON message TO prediction_predictor")
+    pipeline = Pipeline(before["planner"])
+    plan.prepare(before["owner"], pipeline.job, pipeline.model)
+    pipeline.run()
+    changed = change(before["admin"])
+    lost = pipeline.plan()
+
+    backup.restore(backup.dump("test_backup_roles"), "test_backup_roles_restored")
+    after = roles.connections(postgres, "test_backup_roles_restored")
+    restored = elsewhere(pipeline, predictions=after["planner"].url("predictions").render_as_string(False))
+    migrate.upgrade(after["owner"], lambda _: None)
+    found = restored.plan()
+
+    assert planned_keys(restored.databases, found) == changed
+    assert run_row(restored.databases, lost.run_id)["state"] == "superseded"
+    for number in found.shards:
+        shard.run(after["predictor"], found.run_id, found.generation, number, lambda work: Digest())
+    for forbidden in ("UPDATE prediction.run SET state = 'published'", "SELECT * FROM prediction.intent__blue",
+                      "CREATE TABLE prediction_work.mine ()"):  # fmt: skip
+        with pytest.raises(ProgrammingError, match=r"permission denied|row-level security"):
+            sql(after["predictor"], forbidden)
+    assert restored.finish(found) == "published"
+    assert_current(Databases({"predictions": postgres.url("test_backup_roles_restored")}))
 
 
 # MLflow

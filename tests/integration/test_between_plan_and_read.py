@@ -37,7 +37,7 @@ def finish(pipeline: Pipeline, planned: Planned) -> dict[str, int]:
 def representative(databases: Databases, planned: Planned, text: str) -> int:
     """The id of the row that is read for all rows with this text."""
     query = (
-        f"SELECT w.key1 FROM prediction.work_{planned.run_id}_1 w JOIN message m ON m.id = w.key1 "  # noqa: S608
+        f"SELECT w.key1 FROM prediction_work.work_{planned.run_id}_1 w JOIN message m ON m.id = w.key1 "  # noqa: S608
         "WHERE NOT w.duplicate AND m.text = :text"
     )
     return int(sql(databases, query, text=text)[0][0])

@@ -269,7 +269,7 @@ def test_jobs_lists_a_removed_job_and_drop_takes_all_that_it_left(
     ended = connected("jobs", "--drop", "intent", "--folder", str(folder))
 
     assert ended == Ended(0, "dropped what job 'intent' had left\n", "")
-    relations = sql(databases, "SELECT relname FROM pg_class WHERE relnamespace = 'prediction'::regnamespace "
+    relations = sql(databases, "SELECT relname FROM pg_class WHERE relnamespace::regnamespace::text ~ '^prediction' "
                                "AND relkind IN ('r', 'v') AND relname ~ '^(intent|other|work|result|gone)' "
                                "ORDER BY relname")  # fmt: skip
     assert relations == [("other",), ("other__blue",), ("other__current",)]

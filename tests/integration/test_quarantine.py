@@ -46,8 +46,10 @@ def test_a_model_that_fails_on_every_row_fails_the_run_and_leaves_nothing_behind
         planned = pipeline.plan()
         assert planned.planned == 250
         pipeline.predict(planned)
-        with pytest.raises(CheckFailed, match=r"250 of 250 rows .* most often ValueError: cannot score 'message"):
+        with pytest.raises(CheckFailed, match=r"250 of 250 rows .* most often by ValueError\. .* list --run \d+$"):
             pipeline.finish(planned)
+        staged = quarantine.staged(databases, planned.run_id, 1)
+        assert staged == [{"key": ["1"], "error": "ValueError", "message": "cannot score 'message 0'"}]
         assert entries(databases) == []
         row = run_row(databases, planned.run_id)
         assert (row["state"], row["quarantined"], row["complete"]) == ("failed", 250, False)

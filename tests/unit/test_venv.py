@@ -119,6 +119,22 @@ def test_the_child_gets_its_connections_and_nothing_else_of_this_process(
     assert {name for name in environment if not name.startswith("OPENBLAS_")} <= allowed
 
 
+def test_a_shard_gets_the_connections_of_its_own_role_under_the_names_that_it_knows(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    code = f"import json, os\njson.dump(dict(os.environ), open({str(tmp_path / 'seen')!r}, 'w'))"
+    monkeypatch.setenv("AIRFLOW_CONN_SHOP_SHARD", "postgresql://less:s@shop.example/shop")
+    others = {"shop": "postgresql://more:s@shop.example/shop", "predictions_shard": "postgresql://less:p@db.example/x"}
+
+    run(monkeypatch, python(tmp_path, code), **others)
+
+    seen = {name: url for name, url in json.loads((tmp_path / "seen").read_text()).items() if "CONN" in name}
+    assert seen == {
+        "AIRFLOW_CONN_PREDICTIONS": "postgresql+psycopg2://less:p@db.example/x",
+        "AIRFLOW_CONN_SHOP": "postgresql+psycopg2://less:s@shop.example/shop",
+    }
+
+
 def test_sigterm_is_passed_on_and_the_handler_is_put_back(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     code = f"""
 import pathlib, signal, sys, time

@@ -1,0 +1,202 @@
+"""Doctor: everything that a run needs, looked at one by one, and what to do where it is not right."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from functools import partial
+from typing import Any
+
+from sqlalchemy.exc import DBAPIError
+
+from inference import access, environment, migrate, model, queries, repair, state, status
+from inference.database import PREDICTIONS, Databases
+from inference.errors import InferenceError
+from inference.job import Job
+from inference.registry import Registry
+from inference.runner import RUNNERS
+
+SQL = queries.load("doctor")
+
+CLOCK_SECONDS = 30.0  # by which two clocks may differ
+ROOM = 5 << 30  # bytes: an environment with torch takes 1 GB, and is made beside the old one
+Check = Callable[[], Iterable["Finding"]]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """`level`: ok, warning or error; the text says what to do."""
+
+    level: str
+    text: str
+
+
+def examine(databases: Databases, jobs: Iterable[Job]) -> Iterator[Finding]:
+    """All findings, in an order in which the first error may explain later ones."""
+    jobs = list(jobs)
+    names = sorted({PREDICTIONS, *(job.source.connection for job in jobs)})
+    reached = True
+    for given in dict.fromkeys(given for name in names for given in (name, databases.of_shard(name))):
+        for finding in _guarded(partial(_connection, databases, given)):
+            yield finding
+            reached &= finding.level != "error"
+    yield from _disk()
+    if not reached:
+        return
+    migrated = list(_guarded(partial(_migrations, databases)))
+    yield from migrated
+    if any(finding.level == "error" for finding in migrated):
+        return
+    checks: list[Check] = [partial(_roles, databases), partial(_orphans, databases)]
+    for job in jobs:
+        checks += [partial(each, databases, job) for each in (_source, _model, _containers)]
+    for check in checks:
+        yield from _guarded(check)
+
+
+def _guarded(check: Check) -> Iterator[Finding]:
+    try:
+        yield from check()
+    except InferenceError as error:
+        yield Finding("error", str(error))
+    except DBAPIError as error:
+        yield Finding("error", f"Postgres says: {error.orig}. Is it the right role? See docs/security.md")
+
+
+def _connection(databases: Databases, name: str) -> Iterator[Finding]:
+    before = datetime.now(timezone.utc)
+    with databases.begin(name) as connection:
+        opened = datetime.now(timezone.utc)
+        session = queries.run(connection, SQL["session"]).one()
+        after = datetime.now(timezone.utc)
+    url = databases.url(name)
+    where = f"{url.host}:{url.port or 5432}/{url.database}"
+    yield Finding("ok", f"connection {name}: {where} as {session.role}, PostgreSQL {session.version.split()[0]}")
+    if session.superuser:
+        yield Finding("warning", f"connection {name}: {session.role} is a superuser; use a role of sql/roles.sql")
+    ahead = (session.now - opened - (after - opened) / 2).total_seconds()
+    if abs(ahead) > CLOCK_SECONDS:
+        yield Finding(
+            "warning",
+            f"connection {name}: the clock there is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} this "
+            "machine's: sweeps and notify.max_age go by both. Let both follow one time server (NTP)",
+        )
+    if (opened - before).total_seconds() > CLOCK_SECONDS / 10:
+        yield Finding("warning", f"connection {name}: took {(opened - before).total_seconds():.0f} s to open")
+
+
+def _disk() -> Iterator[Finding]:
+    folder = state.folder()
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    free = shutil.disk_usage(there).free
+    text = f"disk: {free / 1e9:.1f} GB free for {folder}"
+    if free >= ROOM:
+        yield Finding("ok", text)
+    else:
+        yield Finding("warning", f"{text}: an environment with torch takes 1 GB; delete what no job needs of it")
+
+
+def _migrations(databases: Databases) -> Iterator[Finding]:
+    migrate.require(databases)
+    yield Finding("ok", "the schema `prediction` is at the migration that this code needs")
+
+
+def _roles(databases: Databases) -> Iterator[Finding]:
+    shards = databases.of_shard(PREDICTIONS)
+    with databases.begin(PREDICTIONS) as connection:
+        granted = access.granted(connection)
+        if not queries.run(connection, SQL["may_plan"]).scalar():
+            yield Finding(
+                "error",
+                f"connection {PREDICTIONS}: this role may not plan: it cannot make tables in prediction_work and add "
+                "runs. Apply sql/roles.sql, run `db upgrade` as the owner, and connect as prediction_planner",
+            )
+    with databases.begin(shards) as connection:
+        if not queries.run(connection, SQL["may_score"]).scalar():
+            yield Finding("error", f"connection {shards}: this role may not score: shards need prediction_predictor")
+        elif queries.run(connection, SQL["may_plan"]).scalar():
+            yield Finding(
+                "warning",
+                "code of models runs with a role that may plan and publish. Give shards their own: connection "
+                f"{PREDICTIONS}_shard, of the role prediction_predictor (docs/security.md)",
+            )
+        else:
+            yield Finding("ok", "shards have a role of their own, which may not publish")
+    if not granted:
+        yield Finding("warning", "one role owns the schema `prediction` and does everything; see docs/security.md")
+
+
+def _orphans(databases: Databases) -> Iterator[Finding]:
+    with databases.begin(PREDICTIONS) as connection:
+        tables = [row.name for row in queries.run(connection, repair.SQL["leftovers"])]
+        sessions = queries.run(connection, SQL["sessions"]).scalar_one()
+        dead = [found for job in status.known(databases) if (found := repair.dead_run(connection, job))]
+    for run in dead:
+        yield Finding("warning", f"{run.text}: the job's next plan takes over, or now: python -m inference repair")
+    if tables or sessions:
+        what = [f"tables {', '.join(tables)}"] if tables else []
+        what += [f"{sessions} sessions of shards"] if sessions else []
+        yield Finding(
+            "warning",
+            f"left by runs that are over: {'; '.join(what)}. They go at the job's next plan, or now: "
+            "python -m inference repair",
+        )
+    if not (dead or tables or sessions):
+        yield Finding("ok", "no run that is over has left anything")
+
+
+def _source(databases: Databases, job: Job) -> Iterator[Finding]:
+    name = job.source.connection
+    seen = {given: _seen(databases, given, job) for given in dict.fromkeys((name, databases.of_shard(name)))}
+    where = f"job {job.name}: {job.source.schema_name}.{job.source.relation}"
+    for given, row in seen.items():
+        if row is None or not row.readable:
+            wrong = "does not exist" if row is None else "cannot be read"
+            yield Finding("error", f"{where} {wrong} on connection {given}; GRANT SELECT to its role")
+            return
+    if len({(row.restricted, tuple(row.policies)) for row in seen.values()}) > 1:
+        met = "; ".join(f"{given} meets {', '.join(row.policies) or 'none'}" for given, row in seen.items())
+        yield Finding(
+            "error",
+            f"{where} has row-level security that plan and shards meet differently ({met}): rows that only plan sees "
+            "vanish in each run. Write the policy TO prediction_predictor: the planner is a member",
+        )
+    else:
+        yield Finding("ok", f"{where} can be read" + (", under the same policies" if seen[name].restricted else ""))
+    with databases.begin(PREDICTIONS) as connection:
+        if access.granted(connection) and not queries.run(connection, SQL["prepared"], job=job.name).scalar():
+            yield Finding(
+                "error", f"job {job.name}: has no tables yet. As the owner: python -m inference db prepare {job.name}"
+            )
+
+
+def _seen(databases: Databases, name: str, job: Job) -> Any:
+    with databases.begin(name) as connection:
+        values = {"schema": job.source.schema_name, "relation": job.source.relation}
+        return queries.run(connection, SQL["source"], **values).first()
+
+
+def _model(databases: Databases, job: Job) -> Iterator[Finding]:
+    registry = Registry()
+    version = registry.resolve(job.model.name, job.model.alias)
+    image = RUNNERS[job.runner].image(registry, version)
+    if image is not None:
+        yield Finding("ok", f"job {job.name}: {version}, image {image.name}")
+        return
+    known = model.known(databases, version)
+    if known is None:
+        yield Finding("ok", f"job {job.name}: {version} is new here; the next plan fetches it")
+    else:
+        environment.find_interpreter(environment.short(known.artifact.python_version))
+        yield Finding("ok", f"job {job.name}: {version} on Python {known.artifact.python_version}, which is here")
+
+
+def _containers(databases: Databases, job: Job) -> Iterator[Finding]:
+    for name in RUNNERS[job.runner].left(databases, job):
+        yield Finding(
+            "warning",
+            f"job {job.name}: {name} is at work for a run that is over. It goes at the job's next plan, or now: "
+            "python -m inference repair",
+        )

@@ -1,0 +1,56 @@
+"""Repair: remove what dead runs have left; a run that gives signs of life, or waits for a person, is left alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from sqlalchemy.engine import Connection
+
+from inference import check, lease, queries, runner, status, table
+from inference.database import PREDICTIONS, Databases
+from inference.job import Job
+
+SQL = queries.load("repair")
+
+
+@dataclass(frozen=True)
+class Dead:
+    run_id: int
+    text: str
+
+
+def dead_run(connection: Connection, job: str) -> Dead | None:
+    """The job's open run, if it has been silent for so long that the next plan would take over."""
+    run = queries.run(connection, lease.SQL["open_run"], job=job).first()
+    if run is None or run.state == "held":
+        return None
+    planned = check.read_run(connection, run.run_id)
+    if run.silent < lease.allowed_silence(run.orchestrator, planned.job):
+        return None
+    return Dead(run.run_id, f"run {run.run_id} of {job} ({run.state}), {run.silent:.0f} s without a sign of life")
+
+
+def repair(databases: Databases, jobs: Iterable[Job]) -> Iterator[str]:
+    """Says what was removed, one thing each. `jobs`: those with a file, whose containers and pods are looked for.
+
+    Raises Unavailable if a plan or publish of a job is at work.
+    """
+    for job in status.known(databases):
+        with databases.begin(PREDICTIONS) as connection:
+            lease.lock(connection, job)
+            dead = dead_run(connection, job)
+            if dead:
+                queries.run(connection, check.SQL["fail"], run_id=dead.run_id, message=f"ended by repair: {dead.text}")
+            removed = lease.clear(connection, job)
+        yield from [f"ended {dead.text}"] if dead else []
+        yield from (f"job {job}: removed {what}" for what in removed)
+    with databases.begin(PREDICTIONS) as connection:
+        strays = [row.name for row in queries.run(connection, SQL["leftovers"]) if row.stray]
+        for name in strays:
+            queries.run(connection, table.SQL["drop"], {"table": queries.work_table(name)})
+    yield from (f"removed table {name}, of a run that nothing is known of" for name in strays)
+    for one in jobs:
+        left = runner.RUNNERS[one.runner].left(databases, one)
+        runner.clean(databases, one)
+        yield from (f"job {one.name}: removed {name}" for name in left)

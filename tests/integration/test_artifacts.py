@@ -1,0 +1,139 @@
+"""Files of a version that want to be somewhere else, or something else: none outside of its folder is met."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import pytest
+import yaml
+
+from inference import artifact, shard_command, state
+from inference.digest import digest
+from inference.errors import ModelError, Unavailable
+from inference.registry import Registry, Version
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+VERSION = Version("evil", "1", "mlflow-artifacts:/evil", None)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("INFERENCE_STATE", str(tmp_path / "state"))
+    return tmp_path / "state"
+
+
+@pytest.fixture
+def serving() -> Iterator[Callable[[str], Registry]]:
+    """An MLflow server that offers one file of any name."""
+    offered: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            path = unquote(urlsplit(self.path).path)
+            if path.endswith("get-download-uri"):
+                body = json.dumps({"artifact_uri": "mlflow-artifacts:/evil"}).encode()
+            elif path.endswith("mlflow-artifacts/artifacts"):
+                below = parse_qs(urlsplit(self.path).query)["path"][0] != "evil"
+                files = [{"path": name, "is_dir": False, "file_size": 6} for name in offered]
+                body = json.dumps({"files": [] if below else files}).encode()
+            else:
+                body = b"planted"
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+
+        def serve(name: str) -> Registry:
+            offered.append(name)
+            return Registry(f"http://127.0.0.1:{server.server_port}")
+
+        yield serve
+        server.shutdown()
+        thread.join()
+
+
+def planted(root: Path) -> list[Path]:
+    return [path for path in root.rglob("*") if path.is_file() and path.read_bytes() == b"planted"]
+
+
+@pytest.mark.parametrize(
+    "name", ["../escaped", "../../../escaped", "a/../../escaped", "ABSOLUTE/escaped", "%2e%2e/escaped"]
+)
+def test_a_file_that_is_named_out_of_the_folder_is_not_written(
+    serving: Callable[[str], Registry], folder: Path, tmp_path: Path, name: str
+) -> None:
+    registry = serving(name.replace("ABSOLUTE", str(tmp_path)))
+
+    with pytest.raises((Unavailable, ModelError)):
+        artifact.fetch(registry, VERSION)
+
+    assert planted(tmp_path) == []
+    assert list((folder / "models").iterdir()) == []
+
+
+def test_a_plain_name_is_fetched(serving: Callable[[str], Registry], tmp_path: Path) -> None:
+    found = artifact.fetch(serving("file"), VERSION)
+
+    assert planted(tmp_path) == [state.model_folder(found) / "file"]
+
+
+def model_of(path: Path, **flavor: Any) -> Path:
+    path.mkdir(parents=True)
+    content = {"flavors": {"python_function": {"python_version": "3.11.7", **flavor}}}
+    (path / "MLmodel").write_text(yaml.safe_dump(content))
+    (path / "python_env.yaml").write_text("python: 3.11.7")
+    (path / "requirements.txt").write_text("pandas")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("flavor", "said"),
+    [
+        ({"data": "../model"}, "data of its MLmodel is '../model'"),
+        ({"data": "/etc/model"}, "data of its MLmodel is '/etc/model'"),
+        ({"python_model": "a/../../model"}, "python_model of its MLmodel is 'a/../../model'"),
+        ({"code": "/etc"}, "code of its MLmodel is '/etc'"),
+        ({"artifacts": {"weights": {"path": "../w.safetensors"}}}, "artifacts.weights.path of its MLmodel is"),
+    ],
+)
+def test_a_model_that_names_files_outside_of_its_folder_is_refused(
+    tmp_path: Path, flavor: dict[str, Any], said: str
+) -> None:
+    path = model_of(tmp_path / "model", **flavor)
+
+    with pytest.raises(ModelError, match=rf"^evil version 1: {said}.*, which leads out of the model's folder$"):
+        artifact.read(path, VERSION)
+
+
+def test_a_link_among_the_files_is_refused(folder: Path, tmp_path: Path) -> None:
+    path = model_of(folder / "models" / "given")
+    (tmp_path / "secret").write_text("secret")
+    (path / "weights").symlink_to(tmp_path / "secret")
+
+    with pytest.raises(ModelError, match="model file weights is a link; log the file itself"):
+        digest(path)
+    with pytest.raises(ModelError, match="is a link"):
+        shard_command.load_files("given", allow_pickle=False)
+
+
+def test_files_that_are_not_those_that_were_planned_are_not_loaded(folder: Path) -> None:
+    path = model_of(folder / "models" / "draft")
+    found = digest(path)
+    path = path.rename(folder / "models" / found)
+    (path / "requirements.txt").write_text("pandas\nother")
+
+    with pytest.raises(ModelError, match="are not as planned"):
+        shard_command.load_files(found, allow_pickle=False)
