@@ -51,6 +51,12 @@ def _duration(text: Any) -> Any:
     return text
 
 
+def _above_zero(text: str) -> str:
+    if not seconds(text):
+        raise ValueError("must be longer than 0, which would mean no limit")
+    return text
+
+
 def seconds(duration: str) -> float:
     """Seconds of a duration such as `90min`."""
     number, unit = re.findall(r"\d+|[a-z]+", duration)
@@ -95,6 +101,7 @@ TimeZone = Annotated[str, AfterValidator(_time_zone)]
 Duration = Annotated[
     str, BeforeValidator(_duration), WithJsonSchema({"type": "string", "pattern": r"^\d+\s*(s|min|h|d)$"})
 ]
+Timeout = Annotated[Duration, AfterValidator(_above_zero)]
 # As Kubernetes writes it, so that one job file serves both.
 Memory = Annotated[str, StringConstraints(pattern=r"^[1-9]\d{0,6}(Mi|Gi)$")]
 Rate = Annotated[float, Field(ge=0, le=1)]

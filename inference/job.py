@@ -28,6 +28,7 @@ from inference.fields import (
     Section,
     Tag,
     Text,
+    Timeout,
     TimeZone,
 )  # fmt: skip
 from inference.placement import Placement
@@ -106,6 +107,17 @@ class Sizes(Section):
     batch_rows: int | None = Field(
         None, ge=1, le=1_000_000, description="Rows of one call of the model. Default: found while it scores."
     )
+    rows_per_second: float | None = Field(
+        None, ge=1, description="Rows that all shards of a run together read in a second at most, on average."
+    )
+
+
+class Timeouts(Section):
+    """How long one step may take; whatever takes longer is ended and tried again."""
+
+    plan: Timeout = Field("60min", description="Finding the pending rows and writing the work list.")
+    page: Timeout = Field("5min", description="Reading or writing one chunk.")
+    batch: Timeout = Field("10min", description="One call of the model.")
 
 
 class OutputCheck(Section):
@@ -201,6 +213,7 @@ class Job(Section):
     model: Model
     schedule: Schedule = Schedule()
     sizes: Sizes = Sizes()
+    timeouts: Timeouts = Timeouts()
     cost: Expression = Field("1", description="SQL expression over the source's columns: what scoring a row costs.")
     deduplicate: bool | None = Field(
         None, description="Score equal inputs once a run. Default: only if `cost` is not constant."

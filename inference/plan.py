@@ -18,7 +18,7 @@ from sqlalchemy.exc import DataError
 
 from inference import check, lease, queries, signature, source, table, worklist
 from inference import search as searching
-from inference.database import PLAN_TIMEOUT, PREDICTIONS, Databases
+from inference.database import PREDICTIONS, Databases
 from inference.errors import RunHeld, SourceError
 from inference.fields import interval
 from inference.job import Job
@@ -52,7 +52,7 @@ def plan(databases: Databases, job: Job, request: Request, model: Model, caller:
     than `max_planned_rows`; the run is recorded as held).
     """
     started = time.monotonic()
-    with databases.begin(PREDICTIONS, PLAN_TIMEOUT) as here, _source(databases, job, here) as there:
+    with databases.begin(PREDICTIONS, job.timeouts.plan) as here, _source(databases, job, here) as there:
         decision = lease.take(here, job, caller)
         if decision.ended:
             return _ended_before(here, job, request, model, caller, decision)
@@ -84,7 +84,7 @@ def _source(databases: Databases, job: Job, here: Connection) -> Iterator[Connec
     if databases.same(job.source.connection, PREDICTIONS):
         yield here
     else:
-        with databases.begin(job.source.connection, PLAN_TIMEOUT) as there:
+        with databases.begin(job.source.connection, job.timeouts.plan) as there:
             yield there
 
 

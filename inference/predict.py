@@ -16,9 +16,11 @@ import pandas as pd
 from inference.batch import BatchSize
 from inference.binary import RESULTS
 from inference.bisect import bisect
+from inference.deadline import Deadline
 from inference.encode import BadOutput, encoder
 from inference.rows import Array, Chunk, Column, Lost, Rows, Scored, hash_of, join, quarantined
 from inference.signature import UNNAMED, Input, Output, Signature
+from inference.trial import Trial
 
 
 class Predictor(Protocol):
@@ -34,14 +36,25 @@ class Scorer:
     of tokens): rows of like cost then share a batch.
     """
 
-    def __init__(self, model: Predictor, signature: Signature, inputs: Sequence[str], size: BatchSize) -> None:
+    def __init__(
+        self,
+        model: Predictor,
+        signature: Signature,
+        inputs: Sequence[str],
+        size: BatchSize,
+        deadline: Deadline,
+        trial: Trial,
+    ) -> None:
         self._model = model
-        self._costs = _method(model, "costs")
+        # Of a model that has died, nothing is asked but what has to be.
+        self._costs = _method(model, "costs") if trial.needless else None
         declared = {item.name: item for item in signature.inputs}
         self._inputs = [declared[name] for name in inputs]
         self._outputs = signature.outputs
         self._encoders = [encoder(item.type) for item in signature.outputs]
         self._size = size
+        self._deadline = deadline
+        self._trial = trial
         self._calls = 0
 
     def score(self, chunk: Chunk) -> Scored:
@@ -49,15 +62,16 @@ class Scorer:
         self._calls = 0
         predicted: list[Rows] = []
         lost = list(chunk.lost)
-        rows, costs = self._ordered(chunk.rows, lost)
-        for batch, cost in self._batches(rows, costs):
-            for part, result in bisect(batch, partial(self._call, cost), (Exception,)):
-                if isinstance(result, BaseException):
-                    lost.append(quarantined(int(part.ordinals[0]), hash_of(part), result))
-                else:
-                    fit, refused = self._encode(part, result)
-                    predicted.append(fit)
-                    lost += refused
+        with self._deadline:
+            rows, costs = self._ordered(chunk.rows, lost)
+            for batch, cost in self._batches(rows, costs, lost):
+                for part, result in bisect(batch, partial(self._call, cost), (Exception,)):
+                    if isinstance(result, BaseException):
+                        lost.append(quarantined(int(part.ordinals[0]), hash_of(part), result))
+                    else:
+                        fit, refused = self._encode(part, result)
+                        predicted.append(fit)
+                        lost += refused
         return Scored(chunk.after, chunk.upto, predicted, lost, self._calls, self._size.value)
 
     def _ordered(self, rows: Rows, lost: list[Lost]) -> tuple[Rows, Optional[Array]]:
@@ -80,17 +94,24 @@ class Scorer:
 
     def _ask_costs(self, rows: Rows) -> Array:
         assert self._costs is not None
+        self._deadline.start()
         costs = np.asarray(self._costs(_frame(rows.columns, self._inputs)), np.float64)
         if costs.shape != (len(rows),) or not (np.isfinite(costs) & (costs > 0)).all():
             raise BadOutput(f"the model's costs for {len(rows)} rows are not as many positive numbers")
         return costs
 
-    def _batches(self, rows: Rows, costs: Optional[Array]) -> Iterator[tuple[Rows, float]]:
+    def _batches(self, rows: Rows, costs: Optional[Array], lost: list[Lost]) -> Iterator[tuple[Rows, float]]:
         """Slices of the rows, each with the cost of its dearest row; how large the next is depends on the last."""
         position = 0
         while position < len(rows):
             dearest = 1.0 if costs is None else float(costs[position])
             batch = rows[position : position + self._size.rows(dearest)]
+            together, culprit = self._trial.before(batch.ordinals)
+            if culprit:
+                lost.append(quarantined(int(batch.ordinals[0]), hash_of(batch), culprit))
+                position += together
+                continue
+            batch = batch[:together]
             started, calls = time.perf_counter(), self._calls
             yield batch, dearest
             if self._calls == calls + 1:  # not bisected
@@ -101,6 +122,7 @@ class Scorer:
     def _call(self, dearest: float, rows: Rows) -> list[Column]:
         """One call of the model: its outputs, by column."""
         self._calls += 1
+        self._deadline.start()
         try:
             return call(self._model, rows.columns, self._inputs, self._outputs)
         except SystemExit as error:

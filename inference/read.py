@@ -47,10 +47,12 @@ class Reader:
     def __init__(self, databases: Databases, work: Work) -> None:
         self._work = work
         self._names = [f"key{number + 1}" for number in range(len(work.source["key"]))]
-        self._here = Session(databases, PREDICTIONS, lambda connection: _prepare(connection, work.shard))
+        self._here = Session(
+            databases, PREDICTIONS, lambda connection: _prepare(connection, work.shard), work.page_timeout
+        )
         self._there: Optional[Session] = None
         if not databases.same(work.source["connection"], PREDICTIONS):
-            self._there = Session(databases, work.source["connection"], _read_exactly)
+            self._there = Session(databases, work.source["connection"], _read_exactly, work.page_timeout)
         self._columns: dict[str, Column] = {}
         self._layout: Optional[binary.Layout] = None  # of pages whose inputs all have a fixed size
         self._octets_left = 0  # of the chunk that is being read

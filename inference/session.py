@@ -24,11 +24,16 @@ class Session:
     """One connection to the database `name`, opened when needed. Belongs to one thread."""
 
     def __init__(
-        self, databases: Databases, name: str, on_connect: Optional[Callable[[Connection], None]] = None
+        self,
+        databases: Databases,
+        name: str,
+        on_connect: Callable[[Connection], None],
+        timeout: str,
     ) -> None:
         self._databases = databases
         self._name = name
         self._on_connect = on_connect
+        self._timeout = timeout
         self._connection: Optional[Connection] = None
 
     def attempt(self, work: Callable[[Connection], Result]) -> Result:
@@ -55,10 +60,9 @@ class Session:
 
     def _open(self) -> Connection:
         if self._connection is None:
-            self._connection = self._databases.open(self._name)
-            if self._on_connect:
-                with self._connection.begin():
-                    self._on_connect(self._connection)
+            self._connection = self._databases.open(self._name, self._timeout)
+            with self._connection.begin():
+                self._on_connect(self._connection)
         return self._connection
 
     def close(self) -> None:

@@ -15,7 +15,7 @@ from typing import Optional
 
 from inference import digest, shard
 from inference.database import Databases
-from inference.errors import InferenceError, ModelError
+from inference.errors import InferenceError, ModelError, RetryableError
 from inference.predict import Predictor
 from inference.state import model_folder
 from inference.work import Work
@@ -34,6 +34,11 @@ def main(arguments: Optional[list[str]] = None) -> int:
     except InferenceError as error:
         print(f"error: {error}", flush=True)
         return error.exit_code
+    except Exception as error:
+        logging.exception("an error that nobody expected; its message comes last")
+        message = " ".join(str(getattr(error, "orig", None) or error).split())
+        print(f"error: {type(error).__name__}: {message}", flush=True)
+        return RetryableError.exit_code
     return 0
 
 
