@@ -66,7 +66,8 @@ def plan(databases: Databases, job: Job, request: Request, model: Model, caller:
             table.create_current(here, job, keys, section(job))
         replays = bool(queries.run(here, SQL["replays"], job=job.name).scalar())
         window_start, sweep = _window(here, job, request, model, replays)
-        search = Search(job, request, model, here, there, columns, window_start, sweep, replays)
+        unique = source.has_unique_key(there, section(job))
+        search = Search(job, request, model, here, there, columns, window_start, sweep, unique, replays)
         try:
             planned = _plan_run(search, caller, decision.own_run_id, decision.approved_rows, started)
         except (DataError, psycopg2.DataError) as error:

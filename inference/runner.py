@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
-from inference import check, containers, docker_runner, image, kubernetes_runner, trial, venv
+from inference import check, containers, docker_runner, image, kubernetes_runner, trial, venv, watchdog
 from inference.database import PREDICTIONS, Databases
 from inference.job import Job
 from inference.model import Image, Model, by_run
@@ -52,7 +52,8 @@ def run(databases: Databases, registry: Registry, run_id: int, generation: int, 
         attempt = partial(
             RUNNERS[found.job.runner].run, databases, registry, found.job, planned, run_id, generation, shard
         )
-        trial.judged(databases, run_id, generation, shard, attempt)
+        with watchdog.watching(databases, found.job.timeouts.page, run_id, generation, shard):
+            trial.judged(databases, run_id, generation, shard, attempt)
 
 
 def clean(databases: Databases, job: Job) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DataError
 
 from inference import queries, source, table
+from inference.database import passing
 from inference.errors import RequestError, SourceError
 from inference.job import Job
 from inference.model import Model
@@ -36,6 +37,7 @@ class Search:
     columns: dict[str, Column]
     window_start: datetime | None
     sweep: bool
+    unique: bool  # whether an index says that each key is there once
     replays: bool  # whether entries of the quarantine wait to be tried again
 
     @property
@@ -80,11 +82,16 @@ def candidates(search: Search) -> sql.Composable:
     try:
         queries.run(search.here, SQL["create_candidates"], {"keys": names})
     except Exception as error:
+        if passing(error):
+            raise
         raise SourceError(
             f"source.key: the predictions' database cannot hold this key: {said(error)}. Cast the key to a "
             "built-in type in a view."
         ) from None
     _stream(search, query)
+    transaction = search.there.get_transaction()
+    assert transaction is not None
+    transaction.commit()  # nothing more is asked there, and nobody's cleaning up shall wait for the rest of the plan
     queries.run(search.here, SQL["analyze_candidates"])
     return sql.SQL("candidate")
 

@@ -11,7 +11,7 @@ import psycopg2
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
-from inference.database import Databases, disconnected
+from inference.database import Databases, explained, passing
 from inference.errors import TakenOver, Unavailable
 
 Result = TypeVar("Result")
@@ -52,8 +52,8 @@ class Session:
             except Unavailable as error:
                 failure = error
             except (DBAPIError, psycopg2.Error) as error:
-                if not disconnected(error):
-                    raise _explained(error) from error
+                if not passing(error):
+                    raise self._explained(error) from error
                 failure = error
             self.close()
         raise Unavailable(f"connection {self._name!r} was lost and did not come back: {failure}") from failure
@@ -73,13 +73,12 @@ class Session:
                 self._connection.invalidate()
         self._connection = None
 
-
-def _explained(error: Exception) -> Exception:
-    """A work table that no longer exists was dropped by a later plan."""
-    original = error.orig if isinstance(error, DBAPIError) else error
-    missing = getattr(original, "pgcode", None) == "42P01"
-    if missing and re.search(r"prediction\.(work|result)_", str(original)):
-        return TakenOver(
-            "the work tables of this plan are gone: a later plan or run has taken over. Nothing was written"
-        )
-    return error
+    def _explained(self, error: Exception) -> Exception:
+        """A work table that no longer exists was dropped by a later plan."""
+        original = error.orig if isinstance(error, DBAPIError) else error
+        missing = getattr(original, "pgcode", None) == "42P01"
+        if missing and re.search(r"prediction\.(work|result)_", str(original)):
+            return TakenOver(
+                "the work tables of this plan are gone: a later plan or run has taken over. Nothing was written"
+            )
+        return explained(error, self._name, self._timeout)
