@@ -155,15 +155,22 @@ def passing(error: BaseException) -> bool:
 
 def explained(error: Exception, name: str, timeout: str) -> Exception:
     """What to raise for an error of connection `name`, whose statements may take `timeout`."""
-    said = str(_original(error)).strip().partition("\n")[0]
+    first: BaseException = error  # a failed rollback may hide what made it necessary
+    while isinstance(first.__context__, (DBAPIError, psycopg2.Error)):
+        first = first.__context__
     if passing(error):
-        return Unavailable(f"connection {name!r}: {said}. A retry may find it well")
+        return Unavailable(f"connection {name!r}: {said(first)}. A retry may find it well")
     if _code(error) == "57014":
         return RetryableError(
-            f"connection {name!r}: {said}. It had {timeout}: raise `timeouts` in the job file, or find out what keeps "
-            "the database busy"
+            f"connection {name!r}: {said(first)}. It had {timeout}: raise `timeouts` in the job file, or find out what "
+            "keeps the database busy"
         )
     return error
+
+
+def said(error: BaseException) -> str:
+    """The first line of what Postgres says, without the statement and its values, which SQLAlchemy adds."""
+    return str(_original(error)).strip().partition("\n")[0]
 
 
 def _original(error: BaseException) -> Any:

@@ -18,7 +18,7 @@ from sqlalchemy.exc import DataError
 
 from inference import check, lease, queries, signature, source, table, worklist
 from inference import search as searching
-from inference.database import PREDICTIONS, Databases
+from inference.database import PREDICTIONS, Databases, said
 from inference.errors import RunHeld, SourceError
 from inference.fields import interval
 from inference.job import Job
@@ -73,7 +73,7 @@ def plan(databases: Databases, job: Job, request: Request, model: Model, caller:
         except (DataError, psycopg2.DataError) as error:
             raise SourceError(
                 f"source: where, cost or an expression of the view fails on a row. Postgres says: "
-                f"{searching.said(error)}. Write it so that it holds for every row, or exclude those rows in a view."
+                f"{said(error)}. Write it so that it holds for every row, or exclude those rows in a view."
             ) from None
     if planned.state == "held":
         raise RunHeld(planned.message)

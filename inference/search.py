@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DataError
 
 from inference import queries, source, table
-from inference.database import passing
+from inference.database import passing, said
 from inference.errors import RequestError, SourceError
 from inference.job import Job
 from inference.model import Model
@@ -107,11 +107,6 @@ def _check_range(search: Search) -> None:
             f"key_from {request.key_from!r}, key_to {request.key_to!r}: {search.job.source.key[0]} is "
             f"{search.keys[0].type}; Postgres says: {said(error)}"
         ) from None
-
-
-def said(error: Exception) -> str:
-    """The first line of what Postgres says."""
-    return str(getattr(error, "orig", error)).strip().splitlines()[0]
 
 
 def _candidate_query(search: Search) -> sql.Composable:

@@ -11,7 +11,7 @@ import psycopg2
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
-from inference.database import Databases, explained, passing
+from inference.database import Databases, explained, passing, said
 from inference.errors import TakenOver, Unavailable
 
 Result = TypeVar("Result")
@@ -56,7 +56,7 @@ class Session:
                     raise self._explained(error) from error
                 failure = error
             self.close()
-        raise Unavailable(f"connection {self._name!r} was lost and did not come back: {failure}") from failure
+        raise Unavailable(f"connection {self._name!r} was lost and did not come back: {said(failure)}") from failure
 
     def _open(self) -> Connection:
         if self._connection is None:

@@ -119,7 +119,7 @@ def test_locks_transactions_and_sessions_of_a_whole_run(other: Databases, postgr
     assert len(scoring) > 5 * SLEEP / 0.05 / 4
     assert max(row[2] or 0 for sessions in scoring for row in sessions) < 5
     # A transaction that waits for the model is idle for as long as a call of it.
-    idle = [row[3] for row in everything if row[1].startswith("idle in transaction")]
+    idle = [row[3] for row in everything if (row[1] or "").startswith("idle in transaction")]
     assert max(idle, default=0) < SLEEP / 2
     # One that reads and one that writes; where the source is elsewhere, one there and two here.
     assert max(map(len, scoring)) <= (2 if connection == "predictions" else 1)
