@@ -12,9 +12,9 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, Field, StringConstraints, ValidationError, model_validator
 
+from inference import yaml_file
 from inference.errors import JobError
 from inference.fields import (
     ConnectionName,
@@ -127,6 +127,12 @@ class OutputCheck(Section):
     max: float | None = Field(None, description="Largest value allowed.")
     values: tuple[str, ...] | None = Field(None, min_length=1, strict=False, description="Values allowed, as text.")
     nulls: bool = Field(False, description="Whether NULL and NaN are allowed.")
+
+    @model_validator(mode="after")
+    def _some_value(self) -> OutputCheck:
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min {self.min:g} is above max {self.max:g}: no value would do")
+        return self
 
 
 class Checks(Section):
@@ -267,12 +273,7 @@ class Job(Section):
 
 def load(path: Path) -> Job:
     """Read one job file. Raises JobError: file, field, value, what is allowed; all errors at once."""
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise JobError(f"{path.name}: not YAML in UTF-8: {error}") from None
-    if not isinstance(content, dict):
-        raise JobError(f"{path.name}: a job file is a mapping with name, source, model; see docs/job-file.md")
+    content = yaml_file.read(path)
     given = {"runner": os.environ["INFERENCE_RUNNER"]} if os.environ.get("INFERENCE_RUNNER") else {}
     try:
         job = Job.model_validate({**given, **content})
