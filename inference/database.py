@@ -145,12 +145,12 @@ def unavailable(name: str, url: URL) -> Iterator[None]:
 def passing(error: BaseException) -> bool:
     """Whether a retry makes sense: the server or the way to it was lost (restart, kill, network), or somebody was in
     the way (a standby's recovery or another transaction: 40001; a deadlock: 40P01; a lock: 55P03)."""
-    code = _code(error)
+    found = code(error)
     lost = isinstance(_original(error), (psycopg2.OperationalError, psycopg2.InterfaceError)) and (
         # Class 08: connection; 57P: shutdown. Others come back the same.
-        code is None or code[:2] == "08" or code[:3] == "57P"
+        found is None or found[:2] == "08" or found[:3] == "57P"
     )
-    return lost or code in ("40001", "40P01", "55P03")
+    return lost or found in ("40001", "40P01", "55P03")
 
 
 def explained(error: Exception, name: str, timeout: str) -> Exception:
@@ -160,7 +160,7 @@ def explained(error: Exception, name: str, timeout: str) -> Exception:
         first = first.__context__
     if passing(error):
         return Unavailable(f"connection {name!r}: {said(first)}. A retry may find it well")
-    if _code(error) == "57014":
+    if code(error) == "57014":
         return RetryableError(
             f"connection {name!r}: {said(first)}. It had {timeout}: raise `timeouts` in the job file, or find out what "
             "keeps the database busy"
@@ -177,6 +177,7 @@ def _original(error: BaseException) -> Any:
     return error.orig if isinstance(error, DBAPIError) else error
 
 
-def _code(error: BaseException) -> Optional[str]:
-    code: Optional[str] = getattr(_original(error), "pgcode", None)
-    return code
+def code(error: BaseException) -> Optional[str]:
+    """Postgres's code of an error; None if it is not from there."""
+    found: Optional[str] = getattr(_original(error), "pgcode", None)
+    return found

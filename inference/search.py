@@ -13,8 +13,8 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DataError
 
 from inference import queries, source, table
-from inference.database import passing, said
-from inference.errors import RequestError, SourceError
+from inference.database import said
+from inference.errors import RequestError
 from inference.job import Job
 from inference.model import Model
 from inference.queries import column, expression, fill
@@ -79,15 +79,7 @@ def candidates(search: Search) -> sql.Composable:
             for name, key in zip(key_names(len(job.source.key)), search.keys)
         ),
     )
-    try:
-        queries.run(search.here, SQL["create_candidates"], {"keys": names})
-    except Exception as error:
-        if passing(error):
-            raise
-        raise SourceError(
-            f"source.key: the predictions' database cannot hold this key: {said(error)}. Cast the key to a "
-            "built-in type in a view."
-        ) from None
+    queries.run(search.here, SQL["create_candidates"], {"keys": names})
     _stream(search, query)
     transaction = search.there.get_transaction()
     assert transaction is not None

@@ -6,9 +6,10 @@ from typing import Any
 
 from psycopg2 import sql
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError
 
 from inference import queries, source
-from inference.database import SESSION
+from inference.database import SESSION, code, said
 from inference.errors import ModelError, SourceError
 from inference.job import Job
 from inference.queries import column, expression, fill, table
@@ -17,6 +18,7 @@ from inference.source import Column
 
 SQL = queries.load("table")
 
+UNDEFINED_OBJECT = "42704"  # a type or a collation that is not here, or no order for the type
 METADATA = ("input_hash", "model_id", "run_id", "predicted_at")
 RESERVED = {*METADATA, "model_name", "model_version", "ordinal", "outcome", "error", "message", "is_current"}
 
@@ -57,7 +59,15 @@ def ensure(connection: Connection, job: Job, keys: list[Column], outputs: tuple[
             "key": queries.columns(job.source.key),
             "outputs": _outputs(outputs),
         }
-        queries.run(connection, SQL["create_target"], parts)
+        try:
+            queries.run(connection, SQL["create_target"], parts)
+        except DBAPIError as error:
+            if code(error) != UNDEFINED_OBJECT:
+                raise
+            raise SourceError(
+                f"source.key: the predictions' database cannot hold this key: {said(error)}. Cast the key to a "
+                "built-in type in a view."
+            ) from None
     if job.history == "append" and not _columns(connection, f"{job.name}__history"):
         queries.run(connection, SQL["create_history"], {"history": history(job.name), "target": target(job.name)})
     _create_view(connection, job, [item.name for item in outputs])
