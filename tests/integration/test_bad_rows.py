@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import datetime
 import itertools
+import math
 from decimal import Decimal
 from typing import Any
 
@@ -17,10 +18,11 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from inference.database import Databases
+from inference.errors import CheckFailed
 from inference.signature import Input, Output, Signature
 from services.postgres import Postgres
 from tests.integration.test_sources import other as other
-from tests.stub import Pipeline, counts, job, predictions, printing, register, sql
+from tests.stub import Pipeline, counts, create_messages, job, predictions, printing, register, sql
 
 NUMBERS = itertools.count(1)
 UTC = datetime.timezone.utc
@@ -200,7 +202,7 @@ def same(one: Any, other: Any) -> bool:
 
 @pytest.mark.parametrize("connection", ["predictions", "company"])
 @pytest.mark.parametrize("name", CASES)
-def test_the_model_is_input_namewhat_is_there(other: Databases, name: str, connection: str) -> None:
+def test_the_model_is_given_what_is_there(other: Databases, name: str, connection: str) -> None:
     kind, declared, values = CASES[name]
     sql(other, "CREATE TYPE mood AS ENUM ('it''s \"so so\"', '%s')", connection)
     sql(other, "CREATE DOMAIN short AS text CHECK (length(value) < 10)", connection)
@@ -279,6 +281,25 @@ def test_bytes_that_are_no_text_in_a_database_that_does_not_check(postgres: Post
         }
     finally:
         postgres.drop_database(name)
+
+
+def test_scores_that_are_no_number_fail_the_run_unless_allowed(databases: Databases) -> None:
+    create_messages(databases, ["a", "b", "c"])
+    scores = {"a": 0.5, "b": math.nan, "c": -math.inf}
+
+    class Model:
+        def predict(self, data: pd.DataFrame) -> list[float]:
+            return [scores[text] for text in data["text"]]
+
+    signature = Signature((Input("text", "string", "object", True),), (Output("score", "double precision", True),))
+    pipeline = Pipeline(databases, predictor=Model(), signature=signature)
+    with pytest.raises(CheckFailed, match="outputs: score: 1 values are NULL or NaN; allowed: none"):
+        pipeline.run()
+    assert predictions(databases) == {}
+
+    pipeline.job = job(checks={"outputs": {"score": {"nulls": True}}})
+    pipeline.run()
+    assert [repr(row["score"]) for _, row in sorted(predictions(databases).items())] == ["0.5", "nan", "-inf"]
 
 
 # What a column can be called: anything of at most 63 bytes, quoted.
