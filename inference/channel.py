@@ -45,6 +45,11 @@ class Channel(Generic[Item]):
             self._changed.notify_all()
             return item
 
+    def ended_within(self, seconds: float) -> bool:
+        """Wait for so long, or until the channel is closed; whether it is."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._ended, seconds)
+
     def close(self, failure: Optional[BaseException] = None) -> None:
         """No further items; those that wait are still handed over, unless there is a failure."""
         with self._changed:

@@ -35,7 +35,7 @@ from inference import (
 )
 from inference import job as jobs_module
 from inference import publish as publishing
-from inference.database import Databases, disconnected
+from inference.database import Databases, passing
 from inference.errors import InferenceError, JobError, RequestError, Unavailable
 from inference.job import Job
 from inference.lease import Caller
@@ -65,7 +65,7 @@ def main() -> int:
         print(log_lines.error(error), file=sys.stderr)
         return error.exit_code
     except Exception as error:
-        if not disconnected(error):
+        if not passing(error):
             raise
         print(log_lines.error(f"the database went away: {str(error).splitlines()[0]}"), file=sys.stderr)
         return Unavailable.exit_code

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any, Optional
 
 import psycopg2
 from sqlalchemy import create_engine, event
@@ -18,7 +20,7 @@ from sqlalchemy.engine import URL, Connection, Engine, ExceptionContext, make_ur
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
 
-from inference.errors import ConfigurationError, Unavailable
+from inference.errors import ConfigurationError, RetryableError, Unavailable
 
 PREDICTIONS = "predictions"
 
@@ -32,9 +34,10 @@ SESSION = {
     "standard_conforming_strings": "on",
     "default_transaction_isolation": "read committed",
     "lock_timeout": "30s",
-    "idle_in_transaction_session_timeout": "5min",
+    "idle_in_transaction_session_timeout": "1min",
+    "tcp_user_timeout": "60s",  # of the server: the only one that ends a session whose client has stopped reading
 }
-# Seconds. A dead network is noticed within about a minute instead of two hours.
+# Of the client, in seconds. A dead network is noticed within about a minute instead of two hours.
 NETWORK = {
     "connect_timeout": 10,
     "keepalives_idle": 20,
@@ -101,10 +104,15 @@ class Databases:
 
     @contextmanager
     def begin(self, name: str, timeout: str = PAGE_TIMEOUT) -> Iterator[Connection]:
-        """A connection inside one transaction, committed at the end of the block."""
-        with self.connect(name, timeout) as connection:
-            with connection.begin():
+        """A connection inside one transaction, committed at the end of the block.
+
+        Raises RetryableError for what may go better later: see `explained`.
+        """
+        try:
+            with self.connect(name, timeout) as connection, connection.begin():
                 yield connection
+        except (DBAPIError, psycopg2.Error) as error:
+            raise explained(error, name, timeout) from error
 
 
 def normalise(name: str, text: str) -> URL:
@@ -158,10 +166,44 @@ def unavailable(name: str, url: URL) -> Iterator[None]:
         ) from None
 
 
-def disconnected(error: BaseException) -> bool:
-    """Whether the server or the way to it was lost (restart, kill, network), so that a retry makes sense."""
-    original = error.orig if isinstance(error, DBAPIError) else error
-    if not isinstance(original, (psycopg2.OperationalError, psycopg2.InterfaceError)):
-        return False
-    # Class 08: connection; 57P: shutdown. Others, such as a statement timeout, come back the same.
-    return original.pgcode is None or original.pgcode[:2] == "08" or original.pgcode[:3] == "57P"
+def passing(error: BaseException) -> bool:
+    """Whether a retry makes sense: the server or the way to it was lost (restart, kill, network), or somebody was in
+    the way (a standby's recovery or another transaction: 40001; a deadlock: 40P01; a lock: 55P03)."""
+    found = code(error)
+    lost = isinstance(_original(error), (psycopg2.OperationalError, psycopg2.InterfaceError)) and (
+        # Class 08: connection; 57P: shutdown. Others come back the same.
+        found is None or found[:2] == "08" or found[:3] == "57P"
+    )
+    return lost or found in ("40001", "40P01", "55P03")
+
+
+def explained(error: Exception, name: str, timeout: str) -> Exception:
+    """What to raise for an error of connection `name`, whose statements may take `timeout`."""
+    first: BaseException = error  # a failed rollback may hide what made it necessary
+    while isinstance(first.__context__, (DBAPIError, psycopg2.Error)):
+        first = first.__context__
+    if passing(error):
+        return Unavailable(f"connection {name!r}: {said(first)}. A retry may find it well")
+    if code(error) == "57014":
+        return RetryableError(
+            f"connection {name!r}: {said(first)}. It had {timeout}: raise `timeouts` in the job file, or find out what "
+            "keeps the database busy"
+        )
+    return error
+
+
+def said(error: BaseException) -> str:
+    """The first line of what Postgres says: no statement, and none of the values that an error of data quotes."""
+    original = _original(error)
+    line = str(original).strip().partition("\n")[0]
+    return re.sub('".*"', '"..."', line) if isinstance(original, psycopg2.DataError) else line
+
+
+def _original(error: BaseException) -> Any:
+    return error.orig if isinstance(error, DBAPIError) else error
+
+
+def code(error: BaseException) -> Optional[str]:
+    """Postgres's code of an error; None if it is not from there."""
+    found: Optional[str] = getattr(_original(error), "pgcode", None)
+    return found

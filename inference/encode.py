@@ -67,10 +67,13 @@ def _integer(value: Any, kind: str) -> str:
 def _float(value: Any, kind: str) -> str:
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (float, int, np.floating, np.integer)):
         raise _wrong(value, kind)
+    whole = isinstance(value, (int, np.integer))
     try:
         number = float(value)
     except OverflowError:
         raise BadOutput(f"the model returned an integer that is out of range for {kind}") from None
+    if number != (int(value) if whole else value) and not math.isnan(number):
+        raise BadOutput(f"the model returned {type(value).__name__} {value}, which {kind} cannot hold exactly")
     if kind == "real" and math.isfinite(number) and _single(number) != number:
         raise BadOutput(f"the model returned {number!r} in double precision where its signature says float")
     return repr(number).replace("inf", "Infinity").replace("nan", "NaN")
@@ -110,6 +113,8 @@ def _timestamp(value: Any, kind: str) -> Optional[str]:
         raise _wrong(value, kind) from None
     if pd.isna(moment):
         return None
+    if moment.nanosecond:
+        raise BadOutput(f"the model returned {moment}, and Postgres holds microseconds: round it in the model")
     if moment.tzinfo is not None:
         moment = moment.tz_convert("UTC").tz_localize(None)
     return str(moment.isoformat(sep=" "))
@@ -120,9 +125,16 @@ def _json(value: Any, kind: str) -> str:
         text = json.dumps(value, ensure_ascii=True, allow_nan=False, default=_plain)
     except (TypeError, ValueError) as error:
         raise BadOutput(f"the model returned {str(value)[:80]!r}, which is no JSON: {error}") from None
+    json.loads(text, object_pairs_hook=_distinct)
     if re.search(r"\\u(0000|d[89a-f])", text):
         _text(json.loads(text) if isinstance(value, str) else _joined(value), kind)
     return text
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> None:
+    """JSON's keys are texts: 1 and "1" would be one key, and the last value would win."""
+    if len(dict(pairs)) < len(pairs):
+        raise BadOutput(f"the model returned a key twice, as text: {sorted(key for key, _ in pairs)}")
 
 
 def _joined(value: Any) -> str:

@@ -13,6 +13,7 @@ InferenceError
 │   ├── RunHeld         a person has to say whether the run may go on
 │   └── CheckFailed     the results were computed, and are not fit to be published
 └── RetryableError      the same work may succeed later: exit code 75
+    ├── ProcessDied     the model ended its process: a segfault, an exit, a call that took too long
     ├── Unavailable     Postgres, MLflow, the Docker engine or the Kubernetes API did not answer
     └── Interrupted     stopped by a signal after finishing the chunk at hand
 
@@ -74,6 +75,10 @@ class CheckFailed(PermanentError):
 
 class RetryableError(InferenceError):
     exit_code = 75
+
+
+class ProcessDied(RetryableError):
+    pass
 
 
 class Unavailable(RetryableError):

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
-from croniter import croniter
+from croniter import CroniterBadDateError, croniter
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -24,12 +24,18 @@ from inference.expression import one_expression
 class Section(BaseModel):
     """A mapping in a job file: its fields and no others, nothing cast."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 def _cron(text: str) -> str:
-    if len(text.split()) != 5 or not croniter.is_valid(text):
+    # H and R are croniter's: another moment for each reader.
+    drawn = re.search(r"(?i)(?<![a-z])[hr](?![a-z])", text)
+    if len(text.split()) != 5 or drawn or not croniter.is_valid(text):
         raise ValueError("not a cron expression of five fields, such as `*/10 * * * *`")
+    try:
+        croniter(text).get_next()
+    except CroniterBadDateError:
+        raise ValueError("never comes") from None
     return text
 
 
@@ -42,12 +48,20 @@ def _time_zone(text: str) -> str:
 
 
 def _duration(text: Any) -> Any:
-    match = re.fullmatch(r"(\d+)\s*(s|min|h|d)", text) if isinstance(text, str) else None
+    match = re.fullmatch(r"([0-9]+)\s*(s|min|h|d)", text) if isinstance(text, str) else None
     if not match:
         raise ValueError("not a duration: a whole number with s, min, h or d, such as `90min`")
     seconds = {"s": 1, "min": 60, "h": 3600, "d": 86400}[match[2]]
     if int(match[1]) * seconds > 3650 * 86400:
         raise ValueError("longer than ten years")
+    return text
+
+
+def _limit(text: str) -> str:
+    if not seconds(text):
+        raise ValueError("must be longer than 0, which would mean no limit")
+    if seconds(text) > 24 * 86400:
+        raise ValueError("longer than 24 days, the most that Postgres takes")
     return text
 
 
@@ -93,8 +107,9 @@ ConnectionName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62
 Cron = Annotated[str, AfterValidator(_cron)]
 TimeZone = Annotated[str, AfterValidator(_time_zone)]
 Duration = Annotated[
-    str, BeforeValidator(_duration), WithJsonSchema({"type": "string", "pattern": r"^\d+\s*(s|min|h|d)$"})
+    str, BeforeValidator(_duration), WithJsonSchema({"type": "string", "pattern": r"^[0-9]+\s*(s|min|h|d)$"})
 ]
+Timeout = Annotated[Duration, AfterValidator(_limit)]
 # As Kubernetes writes it, so that one job file serves both.
 Memory = Annotated[str, StringConstraints(pattern=r"^[1-9]\d{0,6}(Mi|Gi)$")]
 Rate = Annotated[float, Field(ge=0, le=1)]

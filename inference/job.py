@@ -12,9 +12,9 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, Field, StringConstraints, ValidationError, model_validator
 
+from inference import yaml_file
 from inference.errors import JobError
 from inference.fields import (
     ConnectionName,
@@ -28,6 +28,7 @@ from inference.fields import (
     Section,
     Tag,
     Text,
+    Timeout,
     TimeZone,
 )  # fmt: skip
 from inference.placement import Placement
@@ -106,6 +107,17 @@ class Sizes(Section):
     batch_rows: int | None = Field(
         None, ge=1, le=1_000_000, description="Rows of one call of the model. Default: found while it scores."
     )
+    rows_per_second: float | None = Field(
+        None, ge=1, description="Rows that all shards of a run together read in a second at most, on average."
+    )
+
+
+class Timeouts(Section):
+    """How long one step may take; whatever takes longer is ended and tried again."""
+
+    plan: Timeout = Field("60min", description="Finding the pending rows and writing the work list.")
+    page: Timeout = Field("5min", description="Reading or writing one chunk.")
+    batch: Timeout = Field("10min", description="One call of the model.")
 
 
 class OutputCheck(Section):
@@ -115,6 +127,12 @@ class OutputCheck(Section):
     max: float | None = Field(None, description="Largest value allowed.")
     values: tuple[str, ...] | None = Field(None, min_length=1, strict=False, description="Values allowed, as text.")
     nulls: bool = Field(False, description="Whether NULL and NaN are allowed.")
+
+    @model_validator(mode="after")
+    def _some_value(self) -> OutputCheck:
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min {self.min:g} is above max {self.max:g}: no value would do")
+        return self
 
 
 class Checks(Section):
@@ -201,6 +219,7 @@ class Job(Section):
     model: Model
     schedule: Schedule = Schedule()
     sizes: Sizes = Sizes()
+    timeouts: Timeouts = Timeouts()
     cost: Expression = Field("1", description="SQL expression over the source's columns: what scoring a row costs.")
     deduplicate: bool | None = Field(
         None, description="Score equal inputs once a run. Default: only if `cost` is not constant."
@@ -254,12 +273,7 @@ class Job(Section):
 
 def load(path: Path) -> Job:
     """Read one job file. Raises JobError: file, field, value, what is allowed; all errors at once."""
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise JobError(f"{path.name}: not YAML in UTF-8: {error}") from None
-    if not isinstance(content, dict):
-        raise JobError(f"{path.name}: a job file is a mapping with name, source, model; see docs/job-file.md")
+    content = yaml_file.read(path)
     given = {"runner": os.environ["INFERENCE_RUNNER"]} if os.environ.get("INFERENCE_RUNNER") else {}
     try:
         job = Job.model_validate({**given, **content})

@@ -18,7 +18,7 @@ from sqlalchemy.exc import DataError
 
 from inference import access, check, lease, queries, signature, source, table, worklist
 from inference import search as searching
-from inference.database import PLAN_TIMEOUT, PREDICTIONS, Databases
+from inference.database import PREDICTIONS, Databases, said
 from inference.errors import RunHeld, SourceError
 from inference.fields import interval
 from inference.job import Job
@@ -52,7 +52,7 @@ def plan(databases: Databases, job: Job, request: Request, model: Model, caller:
     than `max_planned_rows`; the run is recorded as held).
     """
     started = time.monotonic()
-    with databases.begin(PREDICTIONS, PLAN_TIMEOUT) as here, _source(databases, job, here) as there:
+    with databases.begin(PREDICTIONS, job.timeouts.plan) as here, _source(databases, job, here) as there:
         decision = lease.take(here, job, caller)
         if decision.ended:
             return _ended_before(here, job, request, model, caller, decision)
@@ -63,13 +63,14 @@ def plan(databases: Databases, job: Job, request: Request, model: Model, caller:
         table.make(here, job, columns, model.artifact.signature.outputs, str(model), here is there)
         replays = bool(queries.run(here, SQL["replays"], job=job.name).scalar())
         window_start, sweep = _window(here, job, request, model, replays)
-        search = Search(job, request, model, here, there, columns, window_start, sweep, replays)
+        unique = source.has_unique_key(there, section(job))
+        search = Search(job, request, model, here, there, columns, window_start, sweep, unique, replays)
         try:
             planned = _plan_run(search, caller, decision.own_run_id, decision.approved_rows, started)
         except (DataError, psycopg2.DataError) as error:
             raise SourceError(
                 f"source: where, cost or an expression of the view fails on a row. Postgres says: "
-                f"{searching.said(error)}. Write it so that it holds for every row, or exclude those rows in a view."
+                f"{said(error)}. Write it so that it holds for every row, or exclude those rows in a view."
             ) from None
     if planned.state == "held":
         raise RunHeld(planned.message)
@@ -91,7 +92,7 @@ def _source(databases: Databases, job: Job, here: Connection) -> Iterator[Connec
     if databases.same(job.source.connection, PREDICTIONS):
         yield here
     else:
-        with databases.begin(job.source.connection, PLAN_TIMEOUT) as there:
+        with databases.begin(job.source.connection, job.timeouts.plan) as there:
             yield there
 
 

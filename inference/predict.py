@@ -16,9 +16,11 @@ import pandas as pd
 from inference.batch import BatchSize
 from inference.binary import RESULTS
 from inference.bisect import bisect
+from inference.deadline import Deadline
 from inference.encode import BadOutput, BadShape, encoder
 from inference.rows import Array, Chunk, Column, Lost, Rows, Scored, hash_of, join, quarantined
-from inference.signature import Input, Output, Signature
+from inference.signature import UNNAMED, Input, Output, Signature
+from inference.trial import Trial
 
 
 class Predictor(Protocol):
@@ -34,14 +36,25 @@ class Scorer:
     of tokens): rows of like cost then share a batch.
     """
 
-    def __init__(self, model: Predictor, signature: Signature, inputs: Sequence[str], size: BatchSize) -> None:
+    def __init__(
+        self,
+        model: Predictor,
+        signature: Signature,
+        inputs: Sequence[str],
+        size: BatchSize,
+        deadline: Deadline,
+        trial: Trial,
+    ) -> None:
         self._model = model
-        self._costs = _method(model, "costs")
+        # Of a model that has died, nothing is asked but what has to be.
+        self._costs = _method(model, "costs") if trial.needless else None
         declared = {item.name: item for item in signature.inputs}
         self._inputs = [declared[name] for name in inputs]
         self._outputs = signature.outputs
         self._encoders = [encoder(item.type) for item in signature.outputs]
         self._size = size
+        self._deadline = deadline
+        self._trial = trial
         self._calls = 0
 
     def score(self, chunk: Chunk) -> Scored:
@@ -49,15 +62,16 @@ class Scorer:
         self._calls = 0
         predicted: list[Rows] = []
         lost = list(chunk.lost)
-        rows, costs = self._ordered(chunk.rows, lost)
-        for batch, cost in self._batches(rows, costs):
-            for part, result in bisect(batch, partial(self._call, cost), (Exception,)):
-                if isinstance(result, BaseException):
-                    lost.append(quarantined(int(part.ordinals[0]), hash_of(part), result))
-                else:
-                    fit, refused = self._encode(part, result)
-                    predicted.append(fit)
-                    lost += refused
+        with self._deadline:
+            rows, costs = self._ordered(chunk.rows, lost)
+            for batch, cost in self._batches(rows, costs, lost):
+                for part, result in bisect(batch, partial(self._call, cost), (Exception,)):
+                    if isinstance(result, BaseException):
+                        lost.append(quarantined(int(part.ordinals[0]), hash_of(part), result))
+                    else:
+                        fit, refused = self._encode(part, result)
+                        predicted.append(fit)
+                        lost += refused
         return Scored(chunk.after, chunk.upto, predicted, lost, self._calls, self._size.value)
 
     def _ordered(self, rows: Rows, lost: list[Lost]) -> tuple[Rows, Optional[Array]]:
@@ -80,17 +94,24 @@ class Scorer:
 
     def _ask_costs(self, rows: Rows) -> Array:
         assert self._costs is not None
+        self._deadline.start()
         costs = np.asarray(self._costs(_frame(rows.columns, self._inputs)), np.float64)
         if costs.shape != (len(rows),) or not (np.isfinite(costs) & (costs > 0)).all():
             raise BadShape(f"the model's costs for {len(rows)} rows are not as many positive numbers")
         return costs
 
-    def _batches(self, rows: Rows, costs: Optional[Array]) -> Iterator[tuple[Rows, float]]:
+    def _batches(self, rows: Rows, costs: Optional[Array], lost: list[Lost]) -> Iterator[tuple[Rows, float]]:
         """Slices of the rows, each with the cost of its dearest row; how large the next is depends on the last."""
         position = 0
         while position < len(rows):
             dearest = 1.0 if costs is None else float(costs[position])
             batch = rows[position : position + self._size.rows(dearest)]
+            together, culprit = self._trial.before(batch.ordinals)
+            if culprit:
+                lost.append(quarantined(int(batch.ordinals[0]), hash_of(batch), culprit))
+                position += together
+                continue
+            batch = batch[:together]
             started, calls = time.perf_counter(), self._calls
             yield batch, dearest
             if self._calls == calls + 1:  # not bisected
@@ -101,8 +122,11 @@ class Scorer:
     def _call(self, dearest: float, rows: Rows) -> list[Column]:
         """One call of the model: its outputs, by column."""
         self._calls += 1
+        self._deadline.start()
         try:
             return call(self._model, rows.columns, self._inputs, self._outputs)
+        except SystemExit as error:
+            raise BadOutput(f"the model called sys.exit({error.code!r})") from None
         except Exception as error:
             if len(rows) > 1 and _out_of_memory(error):
                 self._size.halve(len(rows), dearest)
@@ -110,7 +134,7 @@ class Scorer:
 
     def _encode(self, rows: Rows, columns: Sequence[Column]) -> tuple[Rows, list[Lost]]:
         """The rows whose outputs fit their columns, as what is written, and those that do not."""
-        bad: dict[int, BadOutput] = {}
+        bad: dict[int, Exception] = {}
         encoded = [
             values if isinstance(values, np.ndarray) else _texts(values, encode, bad)
             for values, encode in zip(columns, self._encoders)
@@ -122,13 +146,13 @@ class Scorer:
         return Rows(rows.ordinals, rows.hashes, encoded)[keep], lost
 
 
-def _texts(values: Sequence[Any], encode: Any, bad: dict[int, BadOutput]) -> list[Any]:
+def _texts(values: Sequence[Any], encode: Any, bad: dict[int, Exception]) -> list[Any]:
     """Values as Postgres reads them; what does not fit is noted in `bad`, the first fault of each row."""
     texts: list[Any] = []
     for number, value in enumerate(values):
         try:
             texts.append(encode(value))
-        except BadOutput as error:
+        except Exception as error:  # a value may fail in ways of its own: nested too deep, unable to print itself
             bad.setdefault(number, error)
             texts.append(None)
     return texts
@@ -178,6 +202,8 @@ def _series(values: Column, item: Input) -> pd.Series[Any]:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
     if isinstance(value, memoryview):
         return bytes(value)
     return str(value) if isinstance(value, uuid.UUID) else value
@@ -195,7 +221,8 @@ def _typed(values: Any, kind: str) -> Column:
     A copy in any case: a model may give back the same array at each call, with other values.
     """
     array = values.to_numpy() if isinstance(values, pd.Series) else values
-    if isinstance(array, np.ndarray) and kind in RESULTS and array.dtype == RESULTS[kind][1] and array.ndim == 1:
+    exact = isinstance(array, np.ndarray) and kind in RESULTS and array.dtype == RESULTS[kind][1] and array.ndim == 1
+    if exact and not isinstance(array, np.ma.MaskedArray):
         return np.array(array)
     # NumPy makes plain integers of nanoseconds; pandas keeps what they are.
     moments = isinstance(array, np.ndarray) and array.dtype.kind == "M"
@@ -206,15 +233,17 @@ def _columns(result: Any, names: Sequence[str], rows: int) -> list[Any]:
     """The model's answer as columns in the order of `names`, each of `rows` values."""
     if isinstance(result, dict):
         result = pd.DataFrame(result)
+    if isinstance(result, (pd.DataFrame, pd.Series)):
+        _refuse_another_order(result.index)
     if isinstance(result, pd.DataFrame):
-        if len(names) == 1 and len(result.columns) == 1:
+        if len(names) == 1 and len(result.columns) == 1 and _may_be(result.columns[0], names[0]):
             columns: list[Any] = [result.iloc[:, 0]]
-        elif set(names) <= set(result.columns):
+        elif set(names) <= set(result.columns) and not result.columns.duplicated().any():
             columns = [result[name] for name in names]
         else:
             raise BadShape(f"the model returned columns {list(result.columns)}, its signature says {list(names)}")
-    elif len(names) == 1:
-        columns = [result if isinstance(result, (pd.Series, np.ndarray)) else list(result)]
+    elif len(names) == 1 and isinstance(result, (list, tuple, pd.Series, pd.Index, np.ndarray)):
+        columns = [result]
     elif isinstance(result, np.ndarray) and result.ndim == 2 and result.shape[1] == len(names):
         columns = [result[:, number] for number in range(len(names))]
     else:
@@ -223,3 +252,15 @@ def _columns(result: Any, names: Sequence[str], rows: int) -> list[Any]:
     if wrong:
         raise BadShape(f"the model returned {wrong.pop()} rows for {rows}; it must return one for each")
     return columns
+
+
+def _may_be(found: Any, name: str) -> bool:
+    """Whether a single column is the one of the signature: by its name, unless one of them has none."""
+    return found == name or not isinstance(found, str) or name == UNNAMED
+
+
+def _refuse_another_order(index: pd.Index[Any]) -> None:
+    """A model that sorts its rows gives them back with the index that says so; they are taken in order."""
+    order = pd.RangeIndex(len(index))
+    if not index.equals(order) and set(index) == set(order):
+        raise BadShape("the model returned its rows in another order than it was given them; sort them back")

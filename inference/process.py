@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from inference import log_lines
-from inference.errors import BY_EXIT_CODE, Interrupted, RetryableError
+from inference import deadline, log_lines
+from inference.errors import BY_EXIT_CODE, Interrupted, ProcessDied, RetryableError
 from inference.job import Job
 
 log = logging.getLogger(__name__)
+_FROM_OUTSIDE = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
@@ -51,6 +52,8 @@ def follow(output: Iterable[str]) -> str:
         last = said or last
         if last.startswith("error: "):
             error = last.removeprefix("error: ")
+        elif last.startswith(deadline.SAID):
+            error = "the model took longer than timeouts.batch for one call; where it was is in the log"
         log.log(level, "%s", said)
     return error or last
 
@@ -64,8 +67,9 @@ def judge(code: int, what: str, last: str) -> None:
     if code == -signal.SIGKILL:
         raise RetryableError(f"{what}: its process was killed (SIGKILL): by somebody, or for want of memory. {last}")
     if code < 0:
-        raise RetryableError(f"{what}: its process died by {signal.Signals(-code).name}. {last}")
-    raise RetryableError(f"{what}: its process ended with exit code {code}. {last}")
+        kind = RetryableError if -code in _FROM_OUTSIDE else ProcessDied
+        raise kind(f"{what}: its process died by {signal.Signals(-code).name}. {last}")
+    raise ProcessDied(f"{what}: its process ended with exit code {code}. {last}")
 
 
 def interrupt() -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import json
+import math
 from collections.abc import Iterator
 from typing import Any, Optional
 
 import numpy as np
 import psycopg2
-from psycopg2 import extensions, sql
+from psycopg2 import extensions, extras, sql
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DataError
 
@@ -45,10 +47,12 @@ class Reader:
     def __init__(self, databases: Databases, work: Work) -> None:
         self._work = work
         self._names = [f"key{number + 1}" for number in range(len(work.source["key"]))]
-        self._here = Session(databases, PREDICTIONS, lambda connection: _prepare(connection, work.shard))
+        self._here = Session(
+            databases, PREDICTIONS, lambda connection: _prepare(connection, work.shard), work.page_timeout
+        )
         self._there: Optional[Session] = None
         if not databases.same(work.source["connection"], PREDICTIONS):
-            self._there = Session(databases, work.source["connection"], _refuse_infinity)
+            self._there = Session(databases, work.source["connection"], _read_exactly, work.page_timeout)
         self._columns: dict[str, Column] = {}
         self._layout: Optional[binary.Layout] = None  # of pages whose inputs all have a fixed size
         self._octets_left = 0  # of the chunk that is being read
@@ -237,14 +241,27 @@ def _sent(one: Column) -> sql.Composable:
 
 def _prepare(connection: Connection, shard: Shard) -> None:
     register(connection, shard)
-    _refuse_infinity(connection)
+    _read_exactly(connection)
 
 
-def _refuse_infinity(connection: Connection) -> None:
-    """The driver would make `infinity` the last moment that Python has, which is another value."""
+def _read_exactly(connection: Connection) -> None:
+    """The driver would make `infinity` the last moment that Python has, and `1e400` in JSON infinite: other values."""
     raw: Any = connection.connection.dbapi_connection
     for oid, cast in _MOMENTS.items():
         extensions.register_type(_finite(oid, cast), raw)
+    extras.register_default_json(raw, loads=_json)
+    extras.register_default_jsonb(raw, loads=_json)
+
+
+def _json(text: str) -> Any:
+    return json.loads(text, parse_float=_number)
+
+
+def _number(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"{text[:80]} is out of range for the double precision that numbers in JSON are read in")
+    return number
 
 
 def _finite(oid: int, cast: Any) -> Any:

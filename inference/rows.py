@@ -74,7 +74,11 @@ class Scored:
 def quarantined(ordinal: int, input_hash: Optional[bytes], error: BaseException) -> Lost:
     """A row that cannot be read, scored or written."""
     error = getattr(error, "orig", None) or error  # Postgres's own words, without the query
-    message = " ".join(str(error).replace("\0", "").split())[:1000]
+    try:
+        said = str(error)
+    except Exception:
+        said = "an error that cannot be printed"
+    message = " ".join(said.replace("\0", "").split())[:1000]
     message = message.encode("utf-8", "replace").decode("utf-8")
     return Lost(ordinal, "quarantined", input_hash, type(error).__name__, message)
 

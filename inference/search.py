@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import os
-import re
 import threading
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import psycopg2
 from psycopg2 import sql
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DataError
 
 from inference import queries, source, table
-from inference.errors import RequestError, SourceError
+from inference.database import said
+from inference.errors import RequestError
 from inference.job import Job
 from inference.model import Model
 from inference.queries import column, expression, fill
@@ -38,6 +37,7 @@ class Search:
     columns: dict[str, Column]
     window_start: datetime | None
     sweep: bool
+    unique: bool  # whether an index says that each key is there once
     replays: bool  # whether entries of the quarantine wait to be tried again
 
     @property
@@ -79,14 +79,11 @@ def candidates(search: Search) -> sql.Composable:
             for name, key in zip(key_names(len(job.source.key)), search.keys)
         ),
     )
-    try:
-        queries.run(search.here, SQL["create_candidates"], {"keys": names})
-    except Exception as error:
-        raise SourceError(
-            f"source.key: the predictions' database cannot hold this key: {said(error)}. Cast the key to a "
-            "built-in type in a view."
-        ) from None
+    queries.run(search.here, SQL["create_candidates"], {"keys": names})
     _stream(search, query)
+    transaction = search.there.get_transaction()
+    assert transaction is not None
+    transaction.commit()  # nothing more is asked there, and nobody's cleaning up shall wait for the rest of the plan
     queries.run(search.here, SQL["analyze_candidates"])
     return sql.SQL("candidate")
 
@@ -102,13 +99,6 @@ def _check_range(search: Search) -> None:
             f"key_from {request.key_from!r}, key_to {request.key_to!r}: {search.job.source.key[0]} is "
             f"{search.keys[0].type}; Postgres says: {said(error)}"
         ) from None
-
-
-def said(error: Exception) -> str:
-    """The first line of what Postgres says, without the value in quotation marks that an error of data has."""
-    original = getattr(error, "orig", error)
-    line = str(original).strip().partition("\n")[0]
-    return re.sub('".*"', '"..."', line) if isinstance(original, psycopg2.DataError) else line
 
 
 def _candidate_query(search: Search) -> sql.Composable:

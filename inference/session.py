@@ -11,7 +11,7 @@ import psycopg2
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
-from inference.database import Databases, disconnected, no_rows
+from inference.database import Databases, explained, no_rows, passing, said
 from inference.errors import TakenOver, Unavailable
 
 Result = TypeVar("Result")
@@ -24,11 +24,16 @@ class Session:
     """One connection to the database `name`, opened when needed. Belongs to one thread."""
 
     def __init__(
-        self, databases: Databases, name: str, on_connect: Optional[Callable[[Connection], None]] = None
+        self,
+        databases: Databases,
+        name: str,
+        on_connect: Callable[[Connection], None],
+        timeout: str,
     ) -> None:
         self._databases = databases
         self._name = name
         self._on_connect = on_connect
+        self._timeout = timeout
         self._connection: Optional[Connection] = None
 
     def attempt(self, work: Callable[[Connection], Result]) -> Result:
@@ -48,18 +53,17 @@ class Session:
                 failure = error
             except (DBAPIError, psycopg2.Error) as error:
                 no_rows(error)  # COPY's own errors come past the engine
-                if not disconnected(error):
-                    raise _explained(error) from error
+                if not passing(error):
+                    raise self._explained(error) from error
                 failure = error
             self.close()
-        raise Unavailable(f"connection {self._name!r} was lost and did not come back: {failure}") from failure
+        raise Unavailable(f"connection {self._name!r} was lost and did not come back: {said(failure)}") from failure
 
     def _open(self) -> Connection:
         if self._connection is None:
-            self._connection = self._databases.open(self._name)
-            if self._on_connect:
-                with self._connection.begin():
-                    self._on_connect(self._connection)
+            self._connection = self._databases.open(self._name, self._timeout)
+            with self._connection.begin():
+                self._on_connect(self._connection)
         return self._connection
 
     def close(self) -> None:
@@ -70,13 +74,12 @@ class Session:
                 self._connection.invalidate()
         self._connection = None
 
-
-def _explained(error: Exception) -> Exception:
-    """A work table that no longer exists was dropped by a later plan."""
-    original = error.orig if isinstance(error, DBAPIError) else error
-    missing = getattr(original, "pgcode", None) == "42P01"
-    if missing and re.search(r"prediction_work\.(work|result)_", str(original)):
-        return TakenOver(
-            "the work tables of this plan are gone: a later plan or run has taken over. Nothing was written"
-        )
-    return error
+    def _explained(self, error: Exception) -> Exception:
+        """A work table that no longer exists was dropped by a later plan."""
+        original = error.orig if isinstance(error, DBAPIError) else error
+        missing = getattr(original, "pgcode", None) == "42P01"
+        if missing and re.search(r"prediction_work\.(work|result)_", str(original)):
+            return TakenOver(
+                "the work tables of this plan are gone: a later plan or run has taken over. Nothing was written"
+            )
+        return explained(error, self._name, self._timeout)

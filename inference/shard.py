@@ -7,18 +7,22 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import Optional
 
 from inference import memory, work
 from inference.batch import BatchSize
 from inference.channel import Channel, Closed
 from inference.database import PREDICTIONS, Databases
+from inference.deadline import Deadline
 from inference.errors import Interrupted
+from inference.pace import Pace
 from inference.predict import Predictor, Scorer
 from inference.progress import Progress
 from inference.read import Reader
 from inference.rows import Chunk, Scored
 from inference.stopping import stopping
+from inference.trial import Trial
 from inference.work import Work
 from inference.write import Writer
 
@@ -57,10 +61,11 @@ def _run(
 def _pipe(databases: Databases, task: Work, load: Callable[[Work], Predictor], stop: threading.Event) -> None:
     before: Channel[Chunk] = Channel(QUEUED)
     after: Channel[Scored] = Channel(QUEUED)
-    with ThreadPoolExecutor(2, thread_name_prefix="shard") as threads:
-        threads.submit(_read, Reader(databases, task), before)  # while the model loads
+    with ThreadPoolExecutor(2, thread_name_prefix="shard") as threads, closing(Trial(databases, task)) as trial:
+        threads.submit(_read, Reader(databases, task), before, Pace(task.rows_per_second))  # while the model loads
         try:
-            scorer = Scorer(load(task), task.signature, task.source["inputs"], _batch_size(task))
+            deadline = Deadline(task.batch_seconds)
+            scorer = Scorer(load(task), task.signature, task.source["inputs"], _batch_size(task), deadline, trial)
             held, progress = memory.reset_peak(), Progress(task.shard)
             writing = threads.submit(_write, Writer(databases, task), before, after, progress, held)
             complete = _score(scorer, before, after, stop)
@@ -99,10 +104,12 @@ def _score(scorer: Scorer, before: Channel[Chunk], after: Channel[Scored], stop:
         after.put(scorer.score(chunk))
 
 
-def _read(reader: Reader, before: Channel[Chunk]) -> None:
+def _read(reader: Reader, before: Channel[Chunk], pace: Pace) -> None:
     try:
         for chunk in reader.chunks():
             before.put(chunk)
+            if before.ended_within(pace.after(chunk.upto - chunk.after)):
+                return
         before.close()
     except Closed:
         pass

@@ -14,8 +14,8 @@ import sys
 from typing import Optional
 
 from inference import digest, log_lines, shard
-from inference.database import Databases
-from inference.errors import InferenceError, ModelError
+from inference.database import Databases, said
+from inference.errors import InferenceError, ModelError, RetryableError
 from inference.predict import Predictor
 from inference.state import model_folder
 from inference.work import Work
@@ -38,8 +38,8 @@ def main(arguments: Optional[list[str]] = None) -> int:
         print(log_lines.error(error), flush=True)
         return error.exit_code
     except Exception as error:
-        log.exception("error: %s: %s", type(error).__name__, error)
-        return 1
+        log.exception("error: %s: %s", type(error).__name__, said(error))
+        return RetryableError.exit_code
     return 0
 
 

@@ -12,6 +12,11 @@ from typing import Any
 from inference.errors import ModelError
 from inference.source import Column
 
+# What the driver makes values of inside an array; an array of anything else would arrive as one text.
+_ITEMS = (
+    "bool", "int2", "int4", "int8", "float4", "float8", "numeric", "text", "varchar", "bpchar", "bytea", "uuid", "date",
+    "timestamp", "timestamptz", "time", "interval", "json", "jsonb",
+)  # fmt: skip
 # MLflow type of an input -> Postgres types whose every value it holds exactly, and the NumPy type.
 _INPUTS = {
     "boolean": ({"bool"}, "bool"),
@@ -22,7 +27,7 @@ _INPUTS = {
     "string": ({"text", "varchar", "bpchar", "enum", "uuid", "name"}, "object"),
     "binary": ({"bytea"}, "object"),
     "datetime": ({"timestamp", "timestamptz", "date"}, "datetime64[us]"),
-    "array": (None, "object"),
+    "array": ({"json", "jsonb"} | {"_" + item for item in _ITEMS}, "object"),
     "object": ({"json", "jsonb"}, "object"),
     "map": ({"json", "jsonb"}, "object"),
     "any": ({"json", "jsonb"}, "object"),
@@ -49,6 +54,7 @@ _TENSORS = {
     "str": "text",
     "object": "text",
 }
+UNNAMED = "prediction"  # what a single output without a name is called
 
 
 @dataclass(frozen=True)
@@ -110,7 +116,7 @@ def _input(item: dict[str, Any], model: str) -> Input:
 
 
 def _output(item: dict[str, Any], model: str, alone: bool) -> Output:
-    name = item.get("name") or ("prediction" if alone else None)
+    name = item.get("name") or (UNNAMED if alone else None)
     if name is None:
         raise ModelError(f"{model}: outputs: several without names; return a DataFrame with named columns")
     if len(name.encode()) > 63 or "\0" in name:
@@ -143,17 +149,17 @@ def match(signature: Signature, columns: dict[str, Column], inputs: list[str], m
                 )
             continue
         column, kinds = columns[item.name], _INPUTS[item.type][0]
-        if kinds is None:
-            suits = column.kind.startswith("_") or column.kind in ("json", "jsonb")
-            kinds = {"an array", "json", "jsonb"}
-        else:
-            suits = column.kind in kinds
-        if not suits:
+        if column.kind not in kinds:
             raise ModelError(
                 f"{model}: input {item.name!r} is {item.type}; the source's column is {column.type}, and nothing is "
-                f"cast silently. It takes {', '.join(sorted(kinds))}: convert the column in a view."
+                f"cast silently. It takes {_said(kinds)}: convert the column in a view."
             )
     unknown = set(inputs) - {item.name for item in signature.inputs}
     if unknown:
         known = ", ".join(item.name for item in signature.inputs)
         raise ModelError(f"{model}: source.inputs: {min(unknown)!r} is no input of the model, which has: {known}")
+
+
+def _said(kinds: set[str]) -> str:
+    """Types as people write them."""
+    return ", ".join(sorted(kind[1:] + "[]" if kind.startswith("_") else kind for kind in kinds))

@@ -7,7 +7,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
 from inference import access, queries, source
-from inference.database import SESSION
+from inference.database import SESSION, code, said
 from inference.errors import ConfigurationError, ModelError, SourceError
 from inference.job import Job
 from inference.queries import column, expression, fill, table, work_table
@@ -17,6 +17,7 @@ from inference.source import Column
 SQL = queries.load("table")
 
 INSUFFICIENT_PRIVILEGE = "42501"
+UNDEFINED_OBJECT = "42704"  # a type or a collation that is not here, or no order for the type
 METADATA = ("input_hash", "model_id", "run_id", "predicted_at")
 RESERVED = {*METADATA, "model_name", "model_version", "ordinal", "outcome", "error", "message", "is_current"}
 
@@ -61,7 +62,7 @@ def make(
         if with_source:
             create_current(connection, job, keys)
     except DBAPIError as error:
-        if getattr(error.orig, "pgcode", None) != INSUFFICIENT_PRIVILEGE:
+        if code(error) != INSUFFICIENT_PRIVILEGE:
             raise
         raise ConfigurationError(
             f"the tables of job {job.name!r} are not there, or do not have every output of {model}, and this role may "
@@ -83,7 +84,15 @@ def ensure(connection: Connection, job: Job, keys: list[Column], outputs: tuple[
             "key": queries.columns(job.source.key),
             "outputs": _outputs(outputs),
         }
-        queries.run(connection, SQL["create_target"], parts)
+        try:
+            queries.run(connection, SQL["create_target"], parts)
+        except DBAPIError as error:
+            if code(error) != UNDEFINED_OBJECT:
+                raise
+            raise SourceError(
+                f"source.key: the predictions' database cannot hold this key: {said(error)}. Cast the key to a "
+                "built-in type in a view."
+            ) from None
     if job.history == "append" and not _columns(connection, f"{job.name}__history"):
         queries.run(connection, SQL["create_history"], {"history": history(job.name), "target": target(job.name)})
     _create_view(connection, job, [item.name for item in outputs])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Optional
 
@@ -43,6 +44,12 @@ class Work:
     digest: str
     allow_pickle: bool
     signature: Signature
+    page_timeout: str  # as Postgres reads it
+    batch_seconds: float
+    rows_per_second: float  # of this shard; `inf` where there is no limit
+    deaths: int  # of earlier attempts, by the model
+    apart: range  # ordinals to be scored one by one
+    culprits: dict[int, str]  # ordinals that a process died on, and how
     dense: bool  # ordinals follow the key, and most rows of the source are in the work list
 
 
@@ -81,6 +88,12 @@ def begin(connection: Connection, run_id: int, generation: int, number: int) -> 
         digest=run["digest"],
         allow_pickle=definition["model"]["allow_pickle"],
         signature=Signature.from_json(run["inputs"], run["outputs"]),
+        page_timeout=run["page_timeout"],
+        batch_seconds=run["batch_seconds"],
+        rows_per_second=(definition["sizes"].get("rows_per_second") or math.inf) / definition["max_parallel_shards"],
+        deaths=row["deaths"],
+        apart=range(row["apart_from"], row["apart_to"]),
+        culprits={int(ordinal): how for ordinal, how in row["culprits"].items()},
         dense=run["dense"],
     )
 

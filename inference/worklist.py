@@ -35,8 +35,7 @@ def create(search: Search, run_id: int, generation: int, pending: sql.Composable
 
 def _refuse_bad_keys(search: Search, parts: dict[str, sql.Composable], names: list[str]) -> None:
     job = search.job
-    values = {"schema": job.source.schema_name, "relation": job.source.relation, "keys": list(job.source.key)}
-    if queries.run(search.there, SQL["unique_key"], **values).scalar():
+    if search.unique:
         return
     any_null = sql.SQL(" OR ").join(fill("{key} IS NULL", key=column(name)) for name in names)
     nulls = queries.run(search.here, SQL["null_keys"], {**parts, "any_null": any_null}).scalar_one()

@@ -32,7 +32,9 @@ class Writer:
         self._shard = work.shard
         self._cursor = work.shard.cursor
         self._outputs = work.signature.outputs
-        self._session = Session(databases, PREDICTIONS, lambda connection: register(connection, work.shard))
+        self._session = Session(
+            databases, PREDICTIONS, lambda connection: register(connection, work.shard), work.page_timeout
+        )
 
     def commit(self, scored: Scored, seconds: float, held: int, peak: int) -> None:
         """Write one chunk. Raises TakenOver, and writes nothing, if a later attempt owns the shard.

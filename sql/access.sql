@@ -13,7 +13,8 @@ GRANT SELECT ON prediction.job_status, prediction.run_summary, prediction.run_to
 GRANT SELECT (model_id, digest, inputs, outputs) ON prediction.model TO prediction_predictor;
 GRANT SELECT (run_id, job, state, generation, model_id, definition, dense), UPDATE (state, finished_at)
     ON prediction.run TO prediction_predictor;
-GRANT SELECT, UPDATE (attempt, backends, host, heartbeat, batch_size, host_class, cursor, calls, seconds, held_memory, peak_memory)
+GRANT SELECT, UPDATE
+    (attempt, backends, host, heartbeat, batch_size, host_class, trying, cursor, calls, seconds, held_memory, peak_memory)
     ON prediction.shard TO prediction_predictor;
 
 -- A shard may say that its run is being predicted, and nothing else of any run.

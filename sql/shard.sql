@@ -1,7 +1,10 @@
 -- The progress of one shard. Whoever holds the latest attempt may move the cursor, and nobody else.
 
 -- name: run
-SELECT r.job, r.state, r.generation, r.definition, r.dense, m.digest, m.inputs, m.outputs
+SELECT r.job, r.state, r.generation, r.definition, r.dense, m.digest, m.inputs, m.outputs,
+       coalesce(r.definition #>> '{{timeouts,page}}', '5min') AS page_timeout,
+       extract(epoch FROM CAST(coalesce(r.definition #>> '{{timeouts,batch}}', '10min') AS interval))::float8
+           AS batch_seconds
 FROM prediction.run r JOIN prediction.model m USING (model_id) WHERE r.run_id = %(run_id)s;
 
 -- Sessions of earlier attempts: a stopped one would keep its locks for ever.
@@ -15,9 +18,10 @@ WHERE s.run_id = %(run_id)s AND s.generation = %(generation)s AND s.shard = %(sh
 -- name: begin
 UPDATE prediction.shard
 SET attempt = attempt + 1, backends = '[]', host = %(host)s, heartbeat = clock_timestamp(), host_class = %(host_class)s,
-    batch_size = coalesce(batch_size, %(batch_rows)s)
+    batch_size = coalesce(batch_size, %(batch_rows)s), trying = NULL
 WHERE run_id = %(run_id)s AND generation = %(generation)s AND shard = %(shard)s
-RETURNING attempt, first_ordinal, last_ordinal, cursor, batch_size, memory_kills, model_id;
+RETURNING attempt, first_ordinal, last_ordinal, cursor, batch_size, memory_kills, model_id, deaths, culprits,
+          coalesce(lower(apart), 0) AS apart_from, coalesce(upper(apart), 0) AS apart_to;
 
 -- The shard with the most rows of the latest run says most.
 -- name: known_batch_size

@@ -16,6 +16,17 @@ WHERE a.attrelid = to_regclass(quote_ident(%(schema)s) || '.' || quote_ident(%(r
   AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY a.attnum;
 
+-- name: unique_key
+SELECT EXISTS (
+    SELECT FROM pg_index i
+    WHERE i.indrelid = to_regclass(quote_ident(%(schema)s) || '.' || quote_ident(%(relation)s))
+      -- An index covers no rows of tables that inherit; of a partitioned table it does.
+      AND (SELECT relkind = 'p' FROM pg_class WHERE oid = i.indrelid) >= EXISTS (
+          SELECT FROM pg_inherits WHERE inhparent = i.indrelid)
+      AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
+      AND (SELECT bool_and(a.attnotnull AND a.attname = ANY (CAST(%(keys)s AS text[])))
+           FROM pg_attribute a WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)));
+
 -- A function that is volatile would give plan and read different rows.
 -- name: volatile
 SELECT DISTINCT p.proname::text FROM pg_proc p

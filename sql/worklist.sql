@@ -30,17 +30,6 @@ SELECT count(*) AS rows FROM {work} WHERE ordinal > 0 AND ({any_null});
 SELECT {key_text} AS key, count(*) AS rows, count(*) OVER () AS keys
 FROM {work} w WHERE ordinal > 0 GROUP BY {keys} HAVING count(*) > 1 ORDER BY {keys} LIMIT 3;
 
--- name: unique_key
-SELECT EXISTS (
-    SELECT FROM pg_index i
-    WHERE i.indrelid = to_regclass(quote_ident(%(schema)s) || '.' || quote_ident(%(relation)s))
-      -- An index covers no rows of tables that inherit; of a partitioned table it does.
-      AND (SELECT relkind = 'p' FROM pg_class WHERE oid = i.indrelid) >= EXISTS (
-          SELECT FROM pg_inherits WHERE inhparent = i.indrelid)
-      AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
-      AND (SELECT bool_and(a.attnotnull AND a.attname = ANY (CAST(%(keys)s AS text[])))
-           FROM pg_attribute a WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)));
-
 -- Cut between blocks, a hundred to a shard, so that one pass over the rows is enough.
 -- name: create_shards
 INSERT INTO prediction.shard (run_id, generation, shard, model_id, first_ordinal, last_ordinal, cursor, cost)

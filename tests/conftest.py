@@ -9,12 +9,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from inference import migrate
 from inference.database import Databases
 from services.postgres import Postgres
 
 _NUMBERS = itertools.count(1)
+
+# The same examples each time and everywhere, and no limit of time: CI shares its machine.
+settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
+settings.load_profile("repeatable")
 
 
 def memory_folder() -> Path | None:

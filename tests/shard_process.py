@@ -4,13 +4,17 @@
 
 STUB_LOG    file that gets every text handed to the model, one a line, before it is scored
 STUB_DELAY  seconds that a call of the model takes
-STUB_STOP   `copy`: stop (SIGSTOP) in the middle of the second chunk's COPY; `advance`: after its cursor moved
+STUB_STOP   `copy`: stop (SIGSTOP) in the middle of the second chunk's COPY; `advance`: after its cursor moved;
+            `receive`: while it receives a large page; `read`: after it has, in its transaction
+STUB_SESSION  settings of its sessions in place of those of inference/database.py, as JSON
 """
 
 from __future__ import annotations
 
 import io
+import json
 import os
+import select
 import signal
 import sys
 import time
@@ -18,11 +22,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from psycopg2 import extensions
 
-from inference import queries, shard, write
+from inference import database, queries, read, shard, write
 from inference.database import Databases
 from inference.errors import InferenceError
-from inference.rows import Rows
+from inference.rows import Chunk, Rows
 from tests.stub import Digest
 
 
@@ -79,8 +84,36 @@ class Queries:
         return result
 
 
+def stop_while_receiving(connection: Any) -> None:
+    """Called by psycopg2 whenever it waits for the server."""
+    reads = 0
+    while (state := connection.poll()) != extensions.POLL_OK:
+        reading = state == extensions.POLL_READ
+        select.select([connection] if reading else [], [] if reading else [connection], [])
+        reads += reading
+        if reads == 20:  # many times more than any small answer takes
+            extensions.set_wait_callback(None)
+            stop()
+
+
+class Reader(read.Reader):
+    pages = 0
+
+    def _fetch(self, *arguments: Any) -> Chunk:
+        page = super()._fetch(*arguments)
+        self.pages += 1
+        if self.pages == 1:
+            stop()
+        return page
+
+
 def main() -> int:
-    if os.environ.get("STUB_STOP") == "copy":
+    database.SESSION.update(json.loads(os.environ.get("STUB_SESSION", "{}")))
+    if os.environ.get("STUB_STOP") == "receive":
+        extensions.set_wait_callback(stop_while_receiving)
+    elif os.environ.get("STUB_STOP") == "read":
+        shard.Reader = Reader  # type: ignore[misc]
+    elif os.environ.get("STUB_STOP") == "copy":
         shard.Writer = Writer  # type: ignore[misc]
     elif os.environ.get("STUB_STOP") == "advance":
         write.queries = Queries()  # type: ignore[assignment]

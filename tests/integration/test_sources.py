@@ -269,6 +269,10 @@ KEYS = {
     "timestamptz": ("id timestamptz", "('2024-01-01 00:00:00.123456+09'), ('infinity'), ('0044-03-15 BC')", ["id"]),
     "bytea": ("id bytea", "('\\x00ff'), ('\\x')", ["id"]),
     "numeric": ("id numeric", "(1.0), (1.01), ('NaN')", ["id"]),
+    "digits": ("id numeric", f"({'9' * 1000}), ({'9' * 1000}.5), (1e-1000), (1e-1001)", ["id"]),
+    "collated": ("id text COLLATE pg_c_utf8", "('a'), ('A'), ('\u00e9'), ('e\u0301'), ('\U0001f600')", ["id"]),
+    "inet": ("id inet", "('10.0.0.1'), ('10.0.0.0/8'), ('::1')", ["id"]),
+    "interval": ("id interval", "('1 day 02:00'), ('26:00:01'), ('-1 mon')", ["id"]),
     "float": ("id float8", "(0.1), (1e300), ('NaN'), ('-Infinity')", ["id"]),
     "varchar": ("id varchar(5)", "('abcde'), ('')", ["id"]),
     "char": ("id char(5)", "('ab'), ('')", ["id"]),
@@ -581,3 +585,11 @@ def test_a_lock_that_is_held_for_long_is_named(databases: Databases, monkeypatch
         connection.execute(text("SELECT FROM prediction.job FOR UPDATE"))
         with pytest.raises(Unavailable, match="intent"):
             other.plan()
+
+
+def test_a_key_of_a_type_that_is_not_here_is_named_with_the_way_out(other: Databases) -> None:
+    sql(other, "CREATE TYPE kind AS ENUM ('a'); CREATE TABLE message (id kind PRIMARY KEY, text text)", "company")
+    with pytest.raises(
+        SourceError, match=r"source\.key: .*type .*kind.* does not exist.*Cast the key to a built-in type"
+    ):
+        Pipeline(other, job(source__connection="company")).plan()

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import json
 import math
+import re
+import struct
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from inference.encode import BadOutput, encoder, escape
 from inference.predict import _columns, _typed
@@ -69,6 +75,10 @@ BAD: list[tuple[str, Any, str]] = [
     ("jsonb", {"a": {1, 2}}, "is no JSON"),
     ("jsonb", ["a\0"], "NUL character"),
     ("jsonb", {"k\ud800": 1}, "half of a surrogate pair"),
+    ("double precision", 2**53 + 1, "int 9007199254740993, which double precision cannot hold exactly"),
+    ("double precision", np.longdouble("0.1"), "longdouble 0.1, which double precision cannot hold exactly"),
+    ("timestamp", pd.Timestamp("2024-01-01 00:00:00.123456789"), "Postgres holds microseconds: round it in the model"),
+    ("jsonb", {"a": [{1: "x", "1": "y"}]}, r"a key twice, as text: \['1', '1'\]"),
     ("text[]", "abc", "str 'abc' where its signature says text"),
     ("text[]", ["a", 1], "int '1'"),
     ("bigint[]", [2**63], "out of range"),
@@ -118,3 +128,94 @@ RESULTS: list[tuple[Any, list[str], list[list[Any]]]] = [
 @pytest.mark.parametrize(("result", "names", "wanted"), RESULTS)
 def test_every_shape_of_answer_becomes_columns(result: Any, names: list[str], wanted: list[list[Any]]) -> None:
     assert [_typed(column, "any") for column in _columns(result, names, 2)] == wanted
+
+
+# Answers of a model with these outputs for two rows, and what is said of them.
+NO_ANSWERS: list[tuple[Any, list[str], str]] = [
+    ("ab", ["a"], "returned str, its signature says columns"),
+    (b"ab", ["a"], "returned bytes"),
+    ({"a", "b"}, ["a"], "returned set"),
+    (iter(["x", "y"]), ["a"], "returned list_iterator"),
+    (5, ["a"], "returned int"),
+    (pd.DataFrame([[1, 2], [3, 4]], columns=["a", "a"]), ["a"], r"columns \['a', 'a'\]"),
+    (pd.DataFrame([[1, 2, 3], [4, 5, 6]], columns=["a", "a", "b"]), ["a", "b"], r"columns \['a', 'a', 'b'\]"),
+    (pd.DataFrame({"score": [1, 2]}), ["a"], r"columns \['score'\], its signature says \['a'\]"),
+    (pd.DataFrame({"a": [1, 2]}, index=[1, 0]), ["a"], "its rows in another order"),
+    (pd.Series([1, 2])[::-1], ["a"], "its rows in another order"),
+    (pd.DataFrame({"a": [1, 2, 3]}), ["a"], "returned 3 rows for 2"),
+    (np.array([[1, 2, 3], [4, 5, 6]]), ["a", "b"], "returned ndarray"),
+]
+
+
+@pytest.mark.parametrize(("result", "names", "wanted"), NO_ANSWERS, ids=lambda item: repr(item)[:20])
+def test_an_answer_that_could_be_read_in_two_ways_is_refused(result: Any, names: list[str], wanted: str) -> None:
+    with pytest.raises(BadOutput, match=wanted):
+        _columns(result, names, 2)
+
+
+def test_what_is_masked_is_null_and_not_what_lies_under_the_mask() -> None:
+    assert _typed(np.ma.array([1, 2], mask=[False, True]), "bigint") == [1, None]
+
+
+def copied(field: str) -> str | None:
+    """A field of COPY's text format, read as Postgres's documentation says."""
+    if field == "\\N":
+        return None
+    marks = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
+    return re.sub(r"\\(.)", lambda match: marks.get(match[1], match[1]), field, flags=re.DOTALL)
+
+
+@given(st.text(st.characters(exclude_categories=[])))
+def test_any_text_is_copied_as_it_is_or_refused(text: str) -> None:
+    try:
+        encoded = encoder("text")(text)
+    except BadOutput:
+        assert "\0" in text or any("\ud800" <= character <= "\udfff" for character in text)
+        return
+    field = escape(encoded)
+    assert not set(field) & {"\t", "\n", "\r"}
+    assert copied(field) == text
+
+
+@given(st.floats(width=64))
+def test_any_float_is_the_same_after_copy(value: float) -> None:
+    read = encoder("double precision")(value)
+    assert read is not None
+    assert struct.pack("d", float(read)) == struct.pack("d", value) or math.isnan(value)
+
+
+@given(st.integers() | st.floats())
+def test_a_number_fits_its_column_exactly_or_is_refused(value: float) -> None:
+    for kind in ("integer", "bigint", "real", "double precision"):
+        with contextlib.suppress(BadOutput):
+            read = encoder(kind)(value)
+            assert read is not None
+            assert math.isnan(value) or (int(read) if kind in ("integer", "bigint") else float(read)) == value
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**80), 2**80)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text() | st.integers(), inner, max_size=4),
+    max_leaves=10,
+)
+
+
+@given(JSON)
+def test_any_json_is_the_same_after_copy_or_refused(value: Any) -> None:
+    try:
+        encoded = encoder("jsonb")(value)
+    except BadOutput:
+        return
+    assert encoded is not None or value is None
+    assert json.loads(copied(escape(encoded)) or "null") == texts(value)
+
+
+def texts(value: Any) -> Any:
+    """A JSON value with its keys as text."""
+    if isinstance(value, dict):
+        return {str(key): texts(item) for key, item in value.items()}
+    return [texts(item) for item in value] if isinstance(value, list) else value

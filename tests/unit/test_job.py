@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import os
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +87,18 @@ WRONG: list[tuple[str, Any, str]] = [
     ("retries.count", -1, "retries.count: -1: Input should be greater than or equal to 0"),
     ("notify.on_failure", [{"notifier": "os; rm"}], "notify.on_failure.0.notifier: 'os; rm': String should match"),
     ("notify.max_age", "1w", "notify.max_age: '1w': not a duration"),
+    ("notify.max_age", "١h", "notify.max_age: '١h': not a duration"),
+    ("schedule.cron", "0 0 31 2 *", "schedule.cron: '0 0 31 2 *': never comes"),
+    ("schedule.cron", "R 3 * * *", "schedule.cron: 'R 3 * * *': not a cron expression"),
+    ("sizes.rows_per_second", 0.5, "sizes.rows_per_second: 0.5: Input should be greater than or equal to 1"),
+    ("sizes.rows_per_second", float("inf"), "sizes.rows_per_second: inf: Input should be a finite number"),
+    ("timeouts.batch", "0s", "timeouts.batch: '0s': must be longer than 0, which would mean no limit"),
+    ("timeouts.page", "25d", "timeouts.page: '25d': longer than 24 days, the most that Postgres takes"),
+    ("timeouts.plan", 60, "timeouts.plan: 60: not a duration"),
+    ("checks.outputs", {"x": {"min": float("nan")}}, "checks.outputs.x.min: nan: Input should be a finite number"),
+    ("checks.outputs", {"x": {"min": 2, "max": 1}}, "checks.outputs.x: min 2 is above max 1: no value would do"),
+    ("max_planned_rows", True, "max_planned_rows: True: Input should be a valid integer"),
+    ("owner", datetime.date(2024, 1, 1), "owner: datetime.date(2024, 1, 1): Input should be a valid string"),
 ]
 
 
@@ -142,6 +156,18 @@ BROKEN = {
     "code": ("!!python/object/apply:os.system ['true']", "not YAML in UTF-8"),
     "latin": ("name: é".encode("latin-1"), "not YAML in UTF-8"),
     "control": ("name: \x07", "not YAML in UTF-8"),
+    "two": ("name: a\n---\nname: b", "expected a single document"),
+    "a key twice": ("name: intent\nsource: {key: [id], key: [other]}", "'key' is there twice"),
+    "a list as a key": ("? [a]\n: b", "unhashable key"),
+    "a large number": (f"name: {'9' * 5000}", "Exceeds the limit (4300 digits)"),
+    "endless": ("tags: &tags [*tags]", "values are nested in more than 20 others"),
+    "deep": (f"tags: {'[' * 2000}{']' * 2000}", "values are nested in more than 20 others"),
+    "a billion": (
+        "a: &a [x, x, x, x, x, x, x, x, x, x]\n"
+        + "".join(f"{two}: &{two} [{', '.join(['*' + one] * 10)}]\n" for one, two in zip("abcdefgh", "bcdefghi")),
+        "holds more than 10000 values",
+    ),
+    "large": ("name: intent # " + "x" * 100_000, "a job file has at most 100000"),
 }
 
 
@@ -154,6 +180,18 @@ def test_a_file_that_is_no_job_at_all(tmp_path: Path, name: str) -> None:
         load(path)
     assert str(caught.value).startswith("intent.yaml: ")
     assert wanted in str(caught.value)
+
+
+def test_what_is_no_file_costs_itself_only(tmp_path: Path) -> None:
+    job_file(tmp_path)
+    (tmp_path / "folder.yaml").mkdir()
+    (tmp_path / "gone.yaml").symlink_to("nowhere")
+    os.mkfifo(tmp_path / "pipe.yaml")
+
+    jobs, errors = load_all(tmp_path)
+
+    assert list(jobs) == ["intent"]
+    assert [str(error).partition(":")[0] for error in errors] == ["folder.yaml", "gone.yaml", "pipe.yaml"]
 
 
 def test_all_errors_come_at_once_and_other_files_are_still_loaded(tmp_path: Path) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from inference.errors import RequestError
 from inference.request import Request, parse
@@ -40,6 +43,20 @@ def test_a_wrong_parameter_is_named(values: dict[str, Any], wanted: str) -> None
         parse(values)
     assert str(caught.value).startswith("this run's parameters: 1 error(s)\n  ")
     assert wanted in str(caught.value)
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(exclude_categories=[])),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(st.dictionaries(st.sampled_from(list(Request.model_fields)) | st.text() | st.integers(), ANYTHING, max_size=4))
+def test_anything_is_taken_as_it_is_or_refused_in_words(values: dict[Any, Any]) -> None:
+    with contextlib.suppress(RequestError):
+        request = parse(values)
+        assert {name: getattr(request, name) for name in values} == values
 
 
 def test_all_errors_come_at_once() -> None:

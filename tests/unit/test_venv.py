@@ -17,7 +17,7 @@ import pytest
 from inference import process, venv
 from inference.artifact import Artifact
 from inference.database import Databases
-from inference.errors import BadInput, InferenceError, PermanentError, RetryableError, TakenOver
+from inference.errors import BadInput, InferenceError, PermanentError, ProcessDied, RetryableError, TakenOver
 from inference.model import Model
 from inference.registry import Registry, Version
 from tests.stub import TEXT, job
@@ -49,11 +49,11 @@ def run(monkeypatch: pytest.MonkeyPatch, interpreter: Path, **connections: str) 
         (65, PermanentError, "the disk is full"),
         (66, TakenOver, "the disk is full"),
         (75, RetryableError, "the disk is full"),
-        (1, RetryableError, "run 17 shard 5: its process ended with exit code 1. the disk is full"),
-        (137, RetryableError, "run 17 shard 5: its process ended with exit code 137. the disk is full"),
+        (1, ProcessDied, "run 17 shard 5: its process ended with exit code 1. the disk is full"),
+        (137, ProcessDied, "run 17 shard 5: its process ended with exit code 137. the disk is full"),
         (-9, RetryableError, "run 17 shard 5: its process was killed (SIGKILL): by somebody, or for want of memory. "
                              "the disk is full"),
-        (-11, RetryableError, "run 17 shard 5: its process died by SIGSEGV. the disk is full"),
+        (-11, ProcessDied, "run 17 shard 5: its process died by SIGSEGV. the disk is full"),
     ],
 )  # fmt: skip
 def test_an_exit_code_becomes_the_error_with_the_shards_last_error(

@@ -1,0 +1,40 @@
+"""`python -m inference shard` with a stub model that ends its process, or hangs, on the rows that say so.
+
+python -m tests.dying_process shard --run RUN --generation GENERATION --shard SHARD
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import re
+import sys
+import time
+
+import pandas as pd
+
+from inference import shard_command
+from tests.stub import Digest
+
+DEATHS = {
+    "segfault": lambda: faulthandler._sigsegv(),  # type: ignore[attr-defined]
+    "exit 3": lambda: os._exit(3),
+    "exit 0": lambda: os._exit(0),
+    "sys.exit": lambda: sys.exit(65),
+    "sleep": lambda: time.sleep(3600),
+    "backtrack": lambda: re.match(r"(a+)+$", "a" * 60 + "b"),  # keeps the interpreter's lock
+}
+
+
+class Dying(Digest):
+    def predict(self, data: pd.DataFrame) -> pd.DataFrame:
+        for text in data["text"]:
+            for name, die in DEATHS.items():
+                if text.startswith(name):
+                    die()
+        return super().predict(data)
+
+
+if __name__ == "__main__":
+    shard_command.load = lambda work: Dying()  # type: ignore[assignment]
+    sys.exit(shard_command.main(sys.argv[2:]))
