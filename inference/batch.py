@@ -13,8 +13,10 @@ from inference import memory
 FIRST = 4  # rows of the first size that is tried
 DEFAULT = 32  # rows, where there are too few to try anything
 SHARE = 0.02  # of a shard's rows that may be scored while sizes are tried
-GAIN = 1.05  # faster by so much, or a size is not worth the memory of twice as many rows
+FREE, FREE_SECONDS = 512, 0.2  # or batches up to so many rows, while all that was tried took no longer
+GAIN = 1.03  # faster by so much, or a size is not worth the memory of twice as many rows
 CALLS, SECONDS = 3, 0.02  # what a size is measured by: so many calls, or one that takes so long
+MISSES = 2  # sizes in a row that are no gain; one is enough where a call is long, and a hiccup small beside it
 SPARE = 0.8  # of the memory limit that a larger size may be expected to need
 
 
@@ -22,20 +24,20 @@ class BatchSize:
     """Doubles from half of what is known, or from `FIRST` rows, as long as that is a gain; keeps the fastest.
 
     `fixed`: rows, from the job file; `known`: the size that this model was fastest with on such a machine;
-    `rows`: of the shard; `most`: rows of a chunk.
+    `rows`: of the shard, 0 to try nothing; `most`: rows of a chunk.
     """
 
     def __init__(self, fixed: Optional[int], known: Optional[int], rows: int, most: int) -> None:
         self._fixed = fixed
         self._size = known or 0  # 0 until the first cost is seen
-        self._trying: Optional[int] = None if fixed is None else 0  # None: not begun, 0: over
-        self._allowance = int(rows * SHARE)
+        self._trying: Optional[int] = None if fixed is None and rows else 0  # None: not begun, 0: over
+        self._allowance, self._spent = int(rows * SHARE), 0.0
         self._most = most
         self._held = memory.used()
         self._warm = False  # the first call makes what later ones find made
         self._rates: list[float] = []  # of the size that is tried: cost a second
         self._seconds = 0.0
-        self._best, self._best_size = 0.0, 0
+        self._best, self._best_size, self._misses = 0.0, 0, 0
 
     @property
     def value(self) -> Optional[int]:
@@ -57,21 +59,26 @@ class BatchSize:
         if not self._trying or rows < int(self._trying / dearest):  # the rest of a chunk says little
             return
         self._allowance -= rows
+        self._spent += seconds
         if not self._warm:
             self._warm = True
             return
         self._rates.append(cost / max(seconds, 1e-9))
         self._seconds += seconds
-        if len(self._rates) < CALLS and self._seconds < SECONDS and self._allowance >= rows:
+        if len(self._rates) < CALLS and self._seconds < SECONDS and self._enough(rows):
             return
-        rate, size = max(self._rates), self._trying
-        if rate < self._best * GAIN:
-            self._size, self._trying = self._best_size, 0
-            return
-        self._best, self._best_size = rate, size
+        rate, size, long = max(self._rates), self._trying, self._seconds >= SECONDS
+        if rate >= self._best * GAIN:
+            self._best, self._best_size, self._misses = rate, size, 0
+            self._size = max(self._size, size)  # nothing says that a larger one, if one is known, is not better
+        else:
+            self._misses += 1
+            if long or self._misses == MISSES:
+                self._size, self._trying = self._best_size, 0
+                return
         self._try(2 * size, dearest)
-        if not self._trying:  # nothing says that a larger one, if one is known, is not better, unless memory does
-            self._size = max(self._size, size) if self._fits() else size
+        if not self._fits():
+            self._size = self._best_size
 
     def halve(self, rows: int, dearest: float) -> None:
         """So many rows were too much for the memory."""
@@ -82,8 +89,13 @@ class BatchSize:
 
     def _try(self, size: int, dearest: float) -> None:
         """Measure this size next, unless too few rows are left for that, or too little memory."""
-        enough = int(size / dearest) <= min(self._allowance, self._most)
-        self._trying, self._rates, self._seconds = size if enough and self._fits() else 0, [], 0.0
+        rows = int(size / dearest)
+        fits = rows <= self._most and self._enough(rows) and self._fits()
+        self._trying, self._rates, self._seconds = size if fits else 0, [], 0.0
+
+    def _enough(self, rows: int) -> bool:
+        """Whether so many rows may be tried on."""
+        return rows <= self._allowance or (rows <= FREE and self._spent < FREE_SECONDS)
 
     def _fits(self) -> bool:
         """Whether twice of what calls needed until now is there."""

@@ -87,12 +87,30 @@ def test_what_is_known_is_found_wrong_on_a_machine_that_has_changed() -> None:
     assert (larger.value, smaller.value) == (16, 128)  # halved once a run
 
 
-def test_too_few_rows_to_try_anything() -> None:
-    unknown, known = BatchSize(None, None, 100, 2048), BatchSize(None, 500, 100, 2048)
+def test_a_short_shard_tries_sizes_while_that_costs_next_to_nothing() -> None:
+    quick, slow = BatchSize(None, None, 2_000, 2048), BatchSize(None, None, 2_000, 2048)
 
-    assert score(unknown, 100, overhead) == [32, 32, 32, 4]
-    assert score(known, 1_000, overhead) == [500, 500]
-    assert (unknown.value, known.value) == (32, 500)
+    score(quick, 2_000, overhead)
+    calls = score(slow, 2_000, lambda rows: 0.1 * rows)
+
+    assert quick.value == 256  # 512 more rows than that are not there
+    assert calls[:4] == [4, 4, 8, 4]  # twice the rows take twice the time: nothing to be had
+
+
+def test_a_hiccup_of_the_machine_does_not_end_the_search() -> None:
+    def hiccup(rows: int) -> float:
+        return overhead(rows) + (0.005 if rows == 64 else 0)
+
+    size = BatchSize(None, None, 1_000_000, 20_000)
+    score(size, 1_000_000, hiccup)
+
+    assert size.value == 4096
+
+
+def test_nothing_is_tried_where_that_is_forbidden() -> None:
+    size = BatchSize(None, 500, 0, 2048)
+
+    assert set(score(size, 2_000, overhead, chunk=2_000)) == {500}
 
 
 def test_a_fixed_number_of_rows_stays() -> None:
