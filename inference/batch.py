@@ -52,6 +52,8 @@ class BatchSize:
             first = max(1, self._size // 2) if self._size else int(FIRST * dearest)
             self._size = self._size or int(DEFAULT * dearest)
             self._try(first, dearest)
+        elif self._trying > self._most * dearest:  # costs have fallen: no chunk fills such a batch any more
+            self._trying = 0
         return max(1, int((self._trying or self._size) / dearest))
 
     def observe(self, rows: int, dearest: float, cost: float, seconds: float) -> None:
