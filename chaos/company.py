@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
 
 import psycopg2
@@ -42,7 +43,8 @@ class Company:
 
     def __init__(self, server: Server, database: str, rows: int, append_only: bool, seed: int) -> None:
         self._server, self._database = server, database
-        self._pause, self._stop = CONTEXT.Event(), CONTEXT.Event()
+        # Files, which the writers' process asks for: a semaphore would be left over when it is killed.
+        self._pause, self._stop = (server.folder / f"{database}.{name}" for name in ("pause", "stop"))
         self._altered = ""
         self._lock = threading.Lock()
         with server.session(database) as cursor:
@@ -55,8 +57,9 @@ class Company:
 
     def stop(self) -> None:
         """The writers end their transactions, the late one included."""
-        self._stop.set()
+        self._stop.touch()
         self._process.join(20)
+        self._stop.unlink()
         if self._process.exitcode != 0:
             self._process.kill()
             raise RuntimeError(f"the writers ended with {self._process.exitcode}")
@@ -101,7 +104,7 @@ class Company:
         raise RuntimeError(f"the company cannot run {statement!r}")
 
     def _migrate(self, statement: str) -> bool:
-        self._pause.set()
+        self._pause.touch()
         try:
             with self._server.session(self._database) as cursor:
                 cursor.execute("SET lock_timeout = '1s'")
@@ -111,10 +114,10 @@ class Company:
             time.sleep(0.1)
             return False
         finally:
-            self._pause.clear()
+            self._pause.unlink()
 
 
-def write(folder: Any, database: str, seed: int, append_only: bool, pause: Any, stop: Any) -> None:
+def write(folder: Path, database: str, seed: int, append_only: bool, pause: Path, stop: Path) -> None:
     """The writers' process: threads that write, and one whose transaction commits late."""
     works: list[Callable[..., None]] = [_insert] if append_only else [_insert, _update, _update, _delete]
 
@@ -124,12 +127,12 @@ def write(folder: Any, database: str, seed: int, append_only: bool, pause: Any, 
 
     def again(body: Callable[[Any, random.Random, int], None], number: int) -> None:
         chance = random.Random(seed * 100 + number)
-        while not stop.is_set():
+        while not stop.exists():
             try:
                 connection = psycopg2.connect(address(), connect_timeout=5, application_name="writer")
                 try:
-                    while not stop.is_set():
-                        while pause.is_set():
+                    while not stop.exists():
+                        while pause.exists():
                             time.sleep(PAUSE)
                         with connection, connection.cursor() as cursor:
                             body(cursor, chance, number)
@@ -158,7 +161,7 @@ def write(folder: Any, database: str, seed: int, append_only: bool, pause: Any, 
         cursor.execute("SAVEPOINT part")
         chance.choice(works)(cursor, chance, number)
         cursor.execute("RELEASE part")
-        while not (stop.is_set() or pause.is_set()):
+        while not (stop.exists() or pause.exists()):
             time.sleep(PAUSE)
 
     bodies = [(busy, number) for number in range(WRITERS)] + [(late, WRITERS)]

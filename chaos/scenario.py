@@ -28,9 +28,11 @@ POINTS = {
 STAGES = ("plan", "predict", "check", "publish")
 # Points between the stages, told by the orchestrator: `after publish` comes before the report.
 BOUNDARIES = ("after plan", "before check", "after check", "after publish")
-SHARD_POINTS = ("begin", "register", "page", "position", "copy", "advance", "commit:advance")
+SHARD_POINTS = ("begin", "register", "page", "commit:page", "position", "copy", "advance", "commit:advance")
 PLAN_POINTS = ("search", "result", "shards", "planned", "commit:planned")
 END_POINTS = ("coverage", "checked", "commit:checked", "merge", "published", "commit:published")
+# What retries alone must get over: the run of a caller that retries is published all the same.
+PASSING = {"cut", "stall", "slow", "kill", "terminate", "stop", "registry slow", "move alias"}
 EVER = 10_000  # hits; a fault that lasts so long lasts to the end of its episode
 
 
@@ -61,6 +63,12 @@ class Episode:
     orphans: bool  # whether shards outlive their orchestrator, as containers do
     row_limit: int | None
     edited: float  # share of the rows that the company edits before it, all at once
+
+    @property
+    def passing(self) -> bool:
+        """Whether its run must be published in spite of what strikes it."""
+        alone = self.caller == "airflow" and not self.rival and self.survivor != "abandon"
+        return alone and all(fault.action in PASSING for fault in self.faults)
 
     def __str__(self) -> str:
         parts = [*map(str, self.faults)]
@@ -123,7 +131,8 @@ def draw(seed: int, disk: bool) -> Scenario:
         "model": {"name": "stub", "on_new_version": chance.choice(["new_rows", "rescore"])},
         "sizes": {
             "shard_rows": max(1, rows // shards), "max_shards": shards, "chunk_rows": chunk,
-            "batch_rows": chance.randrange(5, 40), "chunk_bytes": chance.choice([1024, 8_388_608]),
+            "batch_rows": chance.choice([None, chance.randrange(5, 40)]),
+            "chunk_bytes": chance.choice([1024, 8_388_608]),
         },
         "cost": chance.choice(["1", "amount % 7 + 1"]),
         "deduplicate": not append_only and chance.random() < 0.4,

@@ -55,10 +55,12 @@ class Server:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._postgres.kill()
-        if self.disk:
-            subprocess.run(["umount", str(self._disk)], check=True)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        try:
+            self._postgres.stop_immediately()
+        finally:
+            if self.disk:
+                subprocess.run(["umount", str(self._disk)], check=True)
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     @property
     def port(self) -> int:

@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 
 from inference import artifact, database, lease, session, shard
 from inference.database import Databases
-from inference.errors import InferenceError
+from inference.errors import InferenceError, WorkLost
 from inference.registry import Registry, Version
 
 SILENCE = 3.0  # seconds without a sign of life
@@ -62,6 +62,8 @@ def enter(place: Place, log: str) -> None:
 
 def judge(place: Place, error: BaseException) -> str:
     """What to write into the log. An error that nobody raised on purpose, and not Postgres either, is a violation."""
+    if isinstance(error, WorkLost):
+        (place.folder / "work-lost").touch()
     if isinstance(error, InferenceError):
         return f"{type(error).__name__}: {error}"
     if not isinstance(error, (DBAPIError, psycopg2.Error)):

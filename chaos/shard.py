@@ -36,7 +36,7 @@ def main(place: Place, run_id: int, generation: int, number: int, parent: int) -
     try:
         shard.run(place.databases("shard"), run_id, generation, number, load)
     except InferenceError as error:
-        logging.info("run %d shard %d: %s: %s", run_id, number, type(error).__name__, error)
+        logging.info("run %d shard %d: %s", run_id, number, settings.judge(place, error))
         code = error.exit_code
         if isinstance(error, TakenOver) and begun:
             _judge(place, begun[0])

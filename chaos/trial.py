@@ -60,6 +60,8 @@ class Trial:
         if scenario.apart:
             self._source += "_company"
         self._started = time.monotonic()
+        self._crashes = server.crashes
+        self._violations: list[str] = []
 
     def run(self) -> Verdict:
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -132,7 +134,7 @@ class Trial:
             self._scenario.job, episode.caller, f"run-{number}", episode.row_limit, episode.twice, episode.orphans,
             self._folder / f"journal-{number}.json",
         )  # fmt: skip
-        running = {order: self._start(order)}
+        first, running = order, {order: self._start(order)}
         if episode.rival:
             other = {"airflow": "command line", "command line": "airflow"}[episode.caller]
             rival = replace(order, caller=other, external_id=f"rival-{number}", twice="",
@@ -152,6 +154,9 @@ class Trial:
                 raise Stuck(f"episode {number} did not end within {DEADLINE:.0f} s: {episode}")
             time.sleep(POLL)
         self._calm(number)
+        ended = json.loads(first.journal.read_text()).get("ended")
+        if episode.passing and ended not in ("published", "empty"):
+            self._violations.append(f"run {first.external_id} ended as {ended!r}, and retries should have been enough")
 
     def _survive(self, order: Order, episode: Episode) -> Order | None:
         """What follows when the orchestrator was killed; None if the run is given up."""
@@ -226,7 +231,10 @@ class Trial:
     def _told(self) -> list[str]:
         """What the reader and the shards' processes have seen."""
         file = self._folder / "violations"
-        return self._reader.violations + (file.read_text().splitlines() if file.exists() else [])
+        said = file.read_text().splitlines() if file.exists() else []
+        if self._server.crashes == self._crashes and (self._folder / "work-lost").exists():
+            said.append("work tables were said to be lost, and Postgres never crashed")
+        return self._violations + self._reader.violations + said
 
     def _judge(self) -> list[str]:
         with self._server.session(self._database) as cursor, self._server.session(self._source) as source:
