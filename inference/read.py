@@ -96,6 +96,7 @@ class Reader:
         if self._layout is not None:
             upto = min(upto, after + max(1, self._octets_left // self._fixed_octets))
         session, relation, values = self._listed(after, upto)
+        values = {**values, "octets": self._octets_left}  # the same when a lost connection makes it read again
         page = None
         try:
             if self._layout is not None:
@@ -124,12 +125,11 @@ class Reader:
             ),
             "octets": source.octets([self._columns[name] for name in inputs], "s"),
         }
-        values = {**values, "octets": self._octets_left}
         rows = list(queries.run(connection, SQL["page"], parts, **values).cursor.fetchall())
         self._refuse_changed(connection)
         if not rows:
             return Chunk(values["after"], values["upto"], self._none(), [])
-        self._octets_left -= int(rows[-1][2])
+        self._octets_left = values["octets"] - int(rows[-1][2])
         self._refuse_repeated({row[0] for row in rows}, len(rows), values)
         present = [row for row in rows if row[1]]
         gone = [Lost(row[0], "vanished") for row in rows if not row[1]]
@@ -161,7 +161,7 @@ class Reader:
         ordinals, present, *columns = columns
         order = np.argsort(ordinals, kind="stable")
         self._refuse_repeated(np.unique(ordinals), len(ordinals), values)
-        self._octets_left -= self._fixed_octets * len(ordinals)
+        self._octets_left = values["octets"] - self._fixed_octets * len(ordinals)
         gone = [Lost(int(ordinal), "vanished") for ordinal in ordinals[order][~present[order]]]
         order = order[present[order]]
         hashes = None if section["changes"] == "none" else columns.pop(0)[order]
