@@ -42,7 +42,7 @@ class Company:
     """The table `message` in `database`, and processes that write it until `stop`."""
 
     def __init__(self, server: Server, database: str, rows: int, append_only: bool, seed: int) -> None:
-        self._server, self._database = server, database
+        self._server, self._database, self._append_only = server, database, append_only
         # Files, which the writers' process asks for: a semaphore would be left over when it is killed.
         self._pause, self._stop = (server.folder / f"{database}.{name}" for name in ("pause", "stop"))
         self._altered = ""
@@ -79,7 +79,10 @@ class Company:
         with self._lock:
             if self._altered:
                 return False
+            if how == "drop column" and self._append_only:  # it could not come back with the values that it had
+                how = "hide column"
             statement = {
+                "hide column": "ALTER TABLE message RENAME amount TO hidden",
                 "drop column": "ALTER TABLE message DROP COLUMN amount",
                 "change type": "ALTER TABLE message ALTER amount TYPE double precision",
             }[how]
@@ -93,6 +96,7 @@ class Company:
             if not self._altered:
                 return
             statement = {
+                "hide column": "ALTER TABLE message RENAME hidden TO amount",
                 "drop column": "ALTER TABLE message ADD amount bigint NOT NULL DEFAULT 7; "
                 "UPDATE message SET amount = id % 40, updated_at = now()",
                 "change type": "ALTER TABLE message ALTER amount TYPE bigint",

@@ -31,6 +31,10 @@ BOUNDARIES = ("after plan", "before check", "after check", "after publish")
 SHARD_POINTS = ("begin", "register", "page", "commit:page", "position", "copy", "advance", "commit:advance")
 PLAN_POINTS = ("search", "result", "shards", "planned", "commit:planned")
 END_POINTS = ("coverage", "checked", "commit:checked", "merge", "published", "commit:published")
+ACTIONS = {
+    "kill", "terminate", "stop", "crash", "kill -9", "kill -9 session", "cut", "stall", "slow", "registry down",
+    "registry slow", "registry 500", "move alias", "delete version", "disk full", "drop column", "change type",
+}  # fmt: skip
 # What retries alone must get over: the run of a caller that retries is published all the same.
 PASSING = {"cut", "stall", "slow", "kill", "terminate", "stop", "registry slow", "move alias"}
 EVER = 10_000  # hits; a fault that lasts so long lasts to the end of its episode
@@ -147,7 +151,7 @@ def draw(seed: int, disk: bool) -> Scenario:
 
 
 def _episode(chance: random.Random, number: int, chunks: int, disk: bool) -> Episode:
-    kinds = [_shard, _shard, _shard, _stop, _stop, _orchestrator, _server, _server, _server_at_the_end, _network]
+    kinds = [_shard, _shard, _stop, _stop, _stop, _stop, _orchestrator, _server, _server, _server_at_the_end, _network]
     kinds += [_network, _cut_publish, _registry, _schema, _alias]
     kinds += [_full] * 3 if disk else []
     faults = tuple(chance.choice(kinds)(chance, chunks) for _ in range(chance.randrange(1, 4)))
@@ -155,7 +159,7 @@ def _episode(chance: random.Random, number: int, chunks: int, disk: bool) -> Epi
         faults=faults,
         caller=chance.choice(["airflow", "airflow", "command line"]),
         rival=chance.random() < 0.2,
-        twice=chance.choice([*STAGES, "predict"]) if chance.random() < 0.35 else "",
+        twice=chance.choice([*STAGES, "predict", "predict"]) if chance.random() < 0.4 else "",
         survivor=chance.choice(["resume", "resume", "clear", "abandon"]),
         orphans=chance.random() < 0.5,
         row_limit=chance.randrange(1, 200) if chance.random() < 0.1 else None,

@@ -154,7 +154,7 @@ class Trial:
                 raise Stuck(f"episode {number} did not end within {DEADLINE:.0f} s: {episode}")
             time.sleep(POLL)
         self._calm(number)
-        ended = json.loads(first.journal.read_text()).get("ended")
+        ended = _ended(first)
         if episode.passing and ended not in ("published", "empty"):
             self._violations.append(f"run {first.external_id} ended as {ended!r}, and retries should have been enough")
 
@@ -188,10 +188,10 @@ class Trial:
             )
             process = self._start(order)
             process.join(DEADLINE)
-            ended = json.loads(order.journal.read_text())["ended"] if order.journal.exists() else "nothing"
+            ended = _ended(order)
             if ended == "published" or (ended == "empty" and self._nothing_pending()):
                 self._calm(number)
-                return str(ended)
+                return ended
             if ended != "empty" or time.monotonic() > end:
                 break
             time.sleep(SILENCE / 4)
@@ -244,3 +244,9 @@ class Trial:
     def _say(self, text: str) -> None:
         with (self._folder / "events.log").open("a") as file:
             file.write(f"{time.monotonic() - self._started:7.3f} {text}\n")
+
+
+def _ended(order: Order) -> str:
+    """The last state of a run, by its orchestrator's journal."""
+    content = json.loads(order.journal.read_text()) if order.journal.exists() else {}
+    return str(content.get("ended", "nothing"))
