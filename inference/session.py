@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
 from inference.database import Databases, disconnected
-from inference.errors import TakenOver, Unavailable
+from inference.errors import RetryableError, TakenOver, Unavailable
 
 Result = TypeVar("Result")
 
@@ -71,9 +71,14 @@ class Session:
 
 
 def _explained(error: Exception) -> Exception:
-    """A work table that no longer exists was dropped by a later plan."""
+    """A work table that no longer exists was dropped by a later plan; without room, a later try may find some."""
     original = error.orig if isinstance(error, DBAPIError) else error
-    missing = getattr(original, "pgcode", None) == "42P01"
+    code = getattr(original, "pgcode", None) or ""
+    if code.startswith("53"):  # no disk, no memory, no connection
+        return RetryableError(
+            f"Postgres has no room: {str(original).splitlines()[0]}. Nothing of this chunk was written"
+        )
+    missing = code == "42P01"
     if missing and re.search(r"prediction\.(work|result)_", str(original)):
         return TakenOver(
             "the work tables of this plan are gone: a later plan or run has taken over. Nothing was written"
