@@ -9,6 +9,7 @@ CHAOS_MUTANT     the mutant that the pipeline's processes are made into (set by 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -27,6 +28,7 @@ ENOUGH = 8  # seeds, among which every point is reached
 
 
 def main() -> int:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the server and its disk are removed
     get_context("forkserver").set_forkserver_preload(["chaos.orchestrator", "chaos.shard", "chaos.company"])
     mutant = os.environ.get("CHAOS_MUTANT", "")
     if os.environ.get("MUTANTS") and not mutant:

@@ -151,14 +151,16 @@ class Orchestrator:
 
 
 def twice(work: Callable[[Databases], Result], databases: Databases) -> Result:
-    """The same task, two at once: what Airflow does when it takes a worker for dead that is not."""
+    """The same task, two at once: what Airflow does when it takes a worker for dead that is not.
+
+    The later one counts: if both fail, what the one that was taken over says is nobody's business.
+    """
     with ThreadPoolExecutor(2) as threads:
         futures = [threads.submit(work, databases) for _ in range(2)]
+    errors = [error for error in (future.exception() for future in futures) if error is not None]
+    if len(errors) == len(futures):
+        raise min(errors, key=lambda error: isinstance(error, TakenOver))
     results = [future.result() for future in futures if future.exception() is None]
-    if not results:
-        error = futures[0].exception()
-        assert error is not None
-        raise error
     return max(results, key=lambda result: getattr(result, "generation", 0))
 
 
