@@ -68,8 +68,8 @@ def run(seeds: list[int], mutant: str, again: bool) -> int:
     blind = ran >= ENOUGH and bool(never)
     if blind:
         print(f"points that no seed reached, so that nothing struck there: {', '.join(sorted(never))}", flush=True)
-    print(f"{len(seeds)} seeds, {len(seeds) - failed} passed, {failed} failed", flush=True)
     print(f"in {time.monotonic() - started:.0f} s; logs are in {STATE}", file=sys.stderr, flush=True)
+    print(f"{len(seeds)} seeds, {len(seeds) - failed} passed, {failed} failed", flush=True)
     return 1 if failed or blind else 0
 
 
