@@ -1,8 +1,8 @@
 # make help
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-down env test e2e-frameworks bench scaling lint clean
-export MESSAGES QUICK FIGURES
+.PHONY: help setup demo demo-down env test e2e-frameworks chaos bench scaling lint clean
+export MESSAGES QUICK FIGURES SEEDS SEED MUTANTS
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
@@ -24,6 +24,9 @@ test: setup  ## all checks and tests, as CI runs them
 
 e2e-frameworks: setup  ## models of PyTorch 1.10, 1.11 and the current one side by side: minutes, 8 GB, a Docker engine
 	@.venv/bin/python -m pytest tests/frameworks
+
+chaos: setup  ## runs under faults, 20 seeds of them; SEEDS=200, SEED=17 alone, MUTANTS=1 checks the harness itself
+	@.venv/bin/python -m chaos
 
 bench: setup  ## ours beside what people would use instead; QUICK=1 for a short run, FIGURES=8,9 for a part
 	@scripts/bench-setup

@@ -184,7 +184,10 @@ def explained(error: Exception, name: str, timeout: str) -> Exception:
         first = first.__context__
     if passing(error):
         return Unavailable(f"connection {name!r}: {said(first)}. A retry may find it well")
-    if code(error) == "57014":
+    found = code(error) or ""
+    if found.startswith("53"):  # no disk, no memory, no connection
+        return RetryableError(f"connection {name!r}: Postgres has no room: {said(first)}. A later try may find some")
+    if found == "57014":
         return RetryableError(
             f"connection {name!r}: {said(first)}. It had {timeout}: raise `timeouts` in the job file, or find out what "
             "keeps the database busy"

@@ -12,12 +12,12 @@ import numpy as np
 import psycopg2
 from psycopg2 import extensions, extras, sql
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import DataError
+from sqlalchemy.exc import DataError, ProgrammingError
 
-from inference import binary, queries, source
+from inference import binary, queries, signature, source
 from inference.bisect import bisect
 from inference.database import PREDICTIONS, Databases
-from inference.errors import SourceError, WorkLost
+from inference.errors import RetryableError, SourceError, WorkLost
 from inference.queries import column, expression, fill
 from inference.rows import HASH, Chunk, Lost, Rows, join, quarantined
 from inference.session import Session
@@ -59,9 +59,12 @@ class Reader:
         self._fixed_octets = source.FIXED_OCTETS * len(work.source["inputs"])  # of a row of such inputs
 
     def chunks(self) -> Iterator[Chunk]:
-        """From the committed cursor to the end of the shard."""
+        """From the committed cursor to the end of the shard. Raises ModelError if the source has changed since plan."""
         session = self._there or self._here
         self._columns = session.attempt(lambda connection: source.describe(connection, self._work.source))
+        signature.match(
+            self._work.signature, self._columns, self._work.source["inputs"], f"{self._work.shard}: the model"
+        )
         self._layout = _layout(self._work, self._columns)
         after, shard = self._work.shard.cursor, self._work.shard
         while after < shard.last:
@@ -97,11 +100,16 @@ class Reader:
         if self._layout is not None:
             upto = min(upto, after + max(1, self._octets_left // self._fixed_octets))
         session, relation, values = self._listed(after, upto)
+        values = {**values, "octets": self._octets_left}  # the same when a lost connection makes it read again
         page = None
-        if self._layout is not None:
-            page = session.attempt(lambda connection: self._fetch_numbers(connection, relation, values))
-        if page is None:
-            page = session.attempt(lambda connection: self._fetch(connection, relation, values))
+        try:
+            if self._layout is not None:
+                page = session.attempt(lambda connection: self._fetch_numbers(connection, relation, values))
+            if page is None:
+                page = session.attempt(lambda connection: self._fetch(connection, relation, values))
+        except (*FAULTS, ProgrammingError, psycopg2.ProgrammingError):
+            session.attempt(self._refuse_changed)  # a migration is not the fault of the rows
+            raise
         if not len(page.rows) and not page.lost:
             raise WorkLost(
                 f"{self._work.shard}: work tables lost: Postgres restarted and emptied them. The next run plans "
@@ -121,11 +129,11 @@ class Reader:
             ),
             "octets": source.octets([self._columns[name] for name in inputs], "s"),
         }
-        values = {**values, "octets": self._octets_left}
         rows = list(queries.run(connection, SQL["page"], parts, **values).cursor.fetchall())
+        self._refuse_changed(connection)
         if not rows:
             return Chunk(values["after"], values["upto"], self._none(), [])
-        self._octets_left -= int(rows[-1][2])
+        self._octets_left = values["octets"] - int(rows[-1][2])
         self._refuse_repeated({row[0] for row in rows}, len(rows), values)
         present = [row for row in rows if row[1]]
         gone = [Lost(row[0], "vanished") for row in rows if not row[1]]
@@ -150,13 +158,14 @@ class Reader:
         statement = queries.text(connection, fill(SQL["page_of_numbers"], **parts))
         cursor, data = connection.connection.cursor(), io.BytesIO()
         cursor.copy_expert(cursor.mogrify(statement, {"": None, **values}), data)
+        self._refuse_changed(connection)
         columns = self._layout.decode(data.getvalue())
         if columns is None:
             return None
         ordinals, present, *columns = columns
         order = np.argsort(ordinals, kind="stable")
         self._refuse_repeated(np.unique(ordinals), len(ordinals), values)
-        self._octets_left -= self._fixed_octets * len(ordinals)
+        self._octets_left = values["octets"] - self._fixed_octets * len(ordinals)
         gone = [Lost(int(ordinal), "vanished") for ordinal in ordinals[order][~present[order]]]
         order = order[present[order]]
         hashes = None if section["changes"] == "none" else columns.pop(0)[order]
@@ -189,6 +198,16 @@ class Reader:
                 f"{self._work.shard}: the source gives a key twice between ordinals {values['after'] + 1} and "
                 f"{values['upto']}; it did not when the run was planned. The next run says which"
             )
+
+    def _refuse_changed(self, connection: Connection) -> None:
+        """Asked after a page is read, whose lock still holds migrations off: was it read as what it was taken for?"""
+        now = source.describe(connection, self._work.source)
+        for name in (*self._work.source["key"], *self._work.source["inputs"]):
+            if now[name].type != self._columns[name].type:
+                raise RetryableError(
+                    f"{self._work.shard}: the source's column {name!r} was {self._columns[name].type} when this "
+                    f"attempt began and is {now[name].type} now: a retry begins with that, if the model takes it"
+                )
 
     def _listed(self, after: int, upto: int) -> tuple[Session, dict[str, sql.Composable], dict[str, Any]]:
         """Where to ask for these ordinals, the work list there, and what it binds."""

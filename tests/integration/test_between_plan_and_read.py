@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from sqlalchemy.engine import Connection
 
 from inference.database import Databases
 from inference.errors import SourceError
 from inference.plan import Planned
+from inference.read import Reader
+from inference.rows import Chunk
 from inference.signature import Input, Signature
 from tests.stub import (
     TEXT,
@@ -236,3 +241,25 @@ def test_a_page_whose_rows_are_all_gone_beside_one_that_fails(databases: Databas
     assert None not in hashes
     assert len(hashes) == 31
     assert pipeline.plan().planned == 0
+
+
+def test_a_page_whose_commit_was_lost_is_read_again_with_the_same_budget(
+    databases: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create_messages(databases, [f"message {number}" for number in range(250)])
+    pipeline = Pipeline(databases, job(sizes__chunk_bytes=1024))
+    planned = pipeline.plan()
+    fetch, lost = Reader._fetch, []
+
+    def losing(self: Reader, connection: Connection, *arguments: Any) -> Chunk:
+        page = fetch(self, connection, *arguments)
+        if not lost:
+            lost.append(connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one())
+            sql(databases, "SELECT pg_terminate_backend(:pid)", pid=lost[0])
+        return page
+
+    monkeypatch.setattr(Reader, "_fetch", losing)
+
+    assert finish(pipeline, planned) == {"planned": 250, "predicted": 250}
+    assert len(lost) == 1
+    assert_current(databases)

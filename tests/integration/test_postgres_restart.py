@@ -13,7 +13,7 @@ import pytest
 
 from inference import migrate, pipeline
 from inference.database import Databases
-from inference.errors import WorkLost
+from inference.errors import RetryableError, WorkLost
 from services.postgres import Postgres
 from tests.conftest import memory_folder
 from tests.stub import Digest, Pipeline, assert_current, counts, create_messages, job, run_row, sql
@@ -130,3 +130,24 @@ def test_a_crash_before_the_first_shard(server: Postgres, databases: Databases) 
         runs.predict(planned)
 
     assert_next_run_predicts_everything(databases, runs)
+
+
+def test_no_room_for_the_results_costs_an_attempt(databases: Databases) -> None:
+    runs = Pipeline(databases)
+    planned = runs.plan()
+    sql(
+        databases,
+        "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION "
+        "''could not extend file: No space left on device'' USING ERRCODE = ''disk_full''; END'",
+    )
+    table = f"prediction_work.result_{planned.run_id}_{planned.generation}"
+    sql(databases, f"CREATE TRIGGER full_disk BEFORE INSERT ON {table} EXECUTE FUNCTION full_disk()")
+
+    with pytest.raises(RetryableError, match="Postgres has no room: could not extend file: No space left on device"):
+        runs.predict(planned)
+    sql(databases, f"DROP TRIGGER full_disk ON {table}")
+    runs.predict(planned)
+
+    assert runs.finish(planned) == "published"
+    assert counts(databases, planned.run_id) == {"planned": ROWS, "predicted": ROWS}
+    assert_current(databases)

@@ -1,0 +1,101 @@
+"""Five ways to break what the pipeline promises. Each must make the harness fail: `make chaos MUTANTS=1`.
+
+Applied only in the harness's own entry modules, which get the name from the environment variable CHAOS_MUTANT.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from psycopg2 import extras
+from sqlalchemy.engine import Connection
+
+from inference import check, publish, queries, read, work, write
+from inference.rows import HASH, Chunk
+
+
+def attempt() -> None:
+    """The attempt is left out of the compare-and-swap, and of all else that keeps an earlier one away."""
+    blocks = queries.load("shard")
+    blocks["advance"] = blocks["advance"].replace("s.attempt = %(attempt)s AND ", "")
+    blocks["register"] = blocks["register"].replace(" AND attempt = %(attempt)s", "")
+    blocks["terminate"] = "SELECT 0"
+
+    def committed(self: write.Writer, connection: Connection, upto: int) -> bool:
+        row = queries.run(connection, blocks["position"], **work.identity(self._shard)).one()
+        return bool(row.cursor == upto)
+
+    write.Writer._committed = committed  # type: ignore[method-assign]
+
+
+def publication() -> None:
+    """Publish is two transactions: the rows, then the run."""
+
+    class Queries:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(queries, name)
+
+        def run(self, connection: Connection, block: str, *parts: Any, **values: Any) -> Any:
+            result = queries.run(connection, block, *parts, **values)
+            if block == publish.SQL["merge"]:
+                connection.exec_driver_sql("COMMIT")
+                connection.exec_driver_sql("BEGIN")
+            return result
+
+    publish.queries = Queries()  # type: ignore[assignment,attr-defined]
+
+
+def hash_of_plan() -> None:
+    """A row carries the hash that plan saw, whatever the model was given."""
+    page = read.Reader._page
+
+    def planned(self: read.Reader, ordinals: range) -> Chunk:
+        chunk = page(self, ordinals)
+        shard = self._work.shard
+        if chunk.rows.hashes is None or not len(chunk.rows):
+            return chunk
+
+        def ask(connection: Connection) -> dict[int, bytes]:
+            cursor: Any = connection.connection.cursor()
+            extras.register_uuid(conn_or_curs=cursor)  # type: ignore[no-untyped-call]
+            cursor.execute(
+                f"SELECT ordinal, input_hash FROM prediction_work.work_{shard.run_id}_{shard.generation} "
+                "WHERE ordinal = ANY (%s) AND NOT duplicate",
+                (chunk.rows.ordinals.tolist(),),
+            )
+            return {ordinal: value.bytes for ordinal, value in cursor.fetchall()}
+
+        found = self._here.attempt(ask)
+        hashes = np.array([np.void(found[ordinal]) for ordinal in chunk.rows.ordinals.tolist()], HASH)
+        return replace(chunk, rows=replace(chunk.rows, hashes=hashes))
+
+    read.Reader._page = planned  # type: ignore[method-assign]
+
+
+def watermark() -> None:
+    """Pending is what came after the last published run."""
+    queries.load("search")["not_predicted"] = """
+        CASE WHEN c.changed_at IS NULL THEN c.key1 > (SELECT coalesce(max(id), 0) FROM {target})
+             ELSE c.changed_at > (SELECT coalesce(max(source_time), '-infinity') FROM prediction.run
+                                  WHERE job = %(job)s AND state = 'published') END"""
+
+
+def sentinel() -> None:
+    """Nobody asks whether the work tables were emptied."""
+    check.SQL["sentinels"] = "SELECT true"
+
+
+MUTANTS: dict[str, Callable[[], None]] = {
+    "attempt": attempt,
+    "publication": publication,
+    "hash": hash_of_plan,
+    "watermark": watermark,
+    "sentinel": sentinel,
+}
+
+
+def apply(name: str) -> None:
+    MUTANTS[name]()
