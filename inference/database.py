@@ -162,8 +162,8 @@ def explained(error: Exception, name: str, timeout: str) -> Exception:
         return Unavailable(f"connection {name!r}: {said(first)}. A retry may find it well")
     if code(error) == "57014":
         return RetryableError(
-            f"connection {name!r}: {said(first)}. It had {timeout}: raise `timeouts` in the job file, or find out what "
-            "keeps the database busy"
+            f"connection {name!r}: {said(first)}. It had {timeout} (of plan and pages: `timeouts` in the job file); "
+            "what keeps the database busy?"
         )
     return error
 

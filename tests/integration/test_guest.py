@@ -289,11 +289,15 @@ def test_a_page_that_takes_too_long_names_the_field(databases: Databases) -> Non
     pipeline = Pipeline(databases, job(cost="1", source__relation="slow", timeouts={"page": "1s"}))
     planned = pipeline.plan()
 
-    with pytest.raises(RetryableError, match=r"statement timeout. It had 1s: raise `timeouts` in the job file"):
+    with pytest.raises(
+        RetryableError, match=r"statement timeout. It had 1s \(of plan and pages: `timeouts` in the job"
+    ):
         pipeline.predict(planned)
 
     pipeline.job = job(cost="1", source__relation="slow", timeouts={"plan": "1s"})
-    with pytest.raises(RetryableError, match=r"statement timeout. It had 1s: raise `timeouts` in the job file"):
+    with pytest.raises(
+        RetryableError, match=r"statement timeout. It had 1s \(of plan and pages: `timeouts` in the job"
+    ):
         pipeline.plan()
 
 
