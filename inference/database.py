@@ -189,8 +189,8 @@ def explained(error: Exception, name: str, timeout: str) -> Exception:
         return RetryableError(f"connection {name!r}: Postgres has no room: {said(first)}. A later try may find some")
     if found == "57014":
         return RetryableError(
-            f"connection {name!r}: {said(first)}. It had {timeout}: raise `timeouts` in the job file, or find out what "
-            "keeps the database busy"
+            f"connection {name!r}: {said(first)}. It had {timeout} (of plan and pages: `timeouts` in the job file); "
+            "what keeps the database busy?"
         )
     return error
 

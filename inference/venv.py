@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import logging
 import os
+import selectors
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 from inference import artifact, environment, state
 from inference.database import PREDICTIONS, Databases
 from inference.job import Job
 from inference.model import Model
-from inference.process import arguments, follow, judge, on_sigterm, settings
+from inference.process import arguments, follow, judge, lines, on_sigterm, settings
 from inference.registry import Registry
 
 ROOT = Path(__file__).resolve().parent.parent
+LOOK = 1.0  # seconds between looks whether a process that says nothing is still there
 log = logging.getLogger(__name__)
 
 # What a shard gets of this process's environment; the rest is none of its business.
@@ -47,8 +50,7 @@ def run(
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
+        bufsize=0,
     )
     with on_sigterm(process.terminate):
         try:
@@ -73,9 +75,25 @@ def _environment(job: Job) -> dict[str, str]:
     }
 
 
-def _follow(process: subprocess.Popen[str]) -> str:
+def _follow(process: subprocess.Popen[bytes]) -> str:
     assert process.stdout is not None
     with process.stdout:
-        last = follow(process.stdout)
+        last = follow(lines(_chunks(process)))
     process.wait()
     return last
+
+
+def _chunks(process: subprocess.Popen[bytes]) -> Iterator[bytes]:
+    """What a process writes, until it ends: a child that its model has left behind may keep the pipe open for ever."""
+    assert process.stdout is not None
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        while True:
+            ended = process.poll() is not None
+            if selector.select(0 if ended else LOOK):
+                chunk = process.stdout.read(65536)
+                if not chunk:
+                    return
+                yield chunk
+            elif ended:
+                return

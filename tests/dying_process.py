@@ -8,6 +8,7 @@ from __future__ import annotations
 import faulthandler
 import os
 import re
+import subprocess
 import sys
 import time
 
@@ -16,7 +17,15 @@ import pandas as pd
 from inference import shard_command
 from tests.stub import Digest
 
+
+def leave_a_child() -> None:
+    """It holds the process's output open."""
+    print(f"child {subprocess.Popen(['sleep', '120']).pid}", flush=True)
+    os._exit(4)
+
+
 DEATHS = {
+    "leave a child": leave_a_child,
     "segfault": lambda: faulthandler._sigsegv(),  # type: ignore[attr-defined]
     "exit 3": lambda: os._exit(3),
     "exit 0": lambda: os._exit(0),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from pathlib import Path
 
+import psutil  # type: ignore[import-untyped]
 import pytest
 
 from inference import runner, trial, venv
@@ -40,6 +42,7 @@ def predict(databases: Databases, run: Planned) -> None:
 
 
 SAID = {
+    "leave a child": "its process ended with exit code 4",
     "segfault": "its process died by SIGSEGV",
     "exit 3": "its process ended with exit code 3",
     "exit 0": "its process ended with exit code 0 before its work was done",
@@ -59,6 +62,10 @@ def test_the_row_that_a_process_dies_on_is_quarantined_and_the_others_are_scored
 
     predict(databases, run)
 
+    left = [psutil.Process(int(number)) for number in re.findall(r"child (\d+)$", caplog.text, re.MULTILINE)]
+    assert len(left) == (3 if death == "leave a child" else 0)
+    for child in left:  # nobody waited for them
+        child.kill()
     assert pipeline.finish(run) == "published"
     assert counts(databases, run.run_id) == {"planned": ROWS, "predicted": ROWS - 1, "quarantined": 1}
     ((key, error, message),) = sql(databases, "SELECT key, error, message FROM prediction.quarantine")

@@ -173,8 +173,10 @@ def test_a_migration_does_not_wait_for_a_client_that_was_stopped_in_a_page(
     other: Databases, tmp_path: Path, connection: str, place: str
 ) -> None:
     """The server ends it: while it sends by tcp_user_timeout, in an idle transaction by the other."""
-    create_messages(other, [f"{number} " * 20_000 for number in range(60)], connection)
-    pipeline = Pipeline(other, job(cost="1", source__connection=connection))
+    create_messages(other, [f"message {number}" for number in range(60)], connection)
+    sql(other, "UPDATE message SET text = repeat(text, 60000)", connection)  # 36 MB are more than sockets hold
+    sizes = {"chunk_bytes": 100_000_000}
+    pipeline = Pipeline(other, job(cost="1", sizes=sizes, source__connection=connection))
     planned = pipeline.plan()
     process = shard_process(other, planned, tmp_path, place, {"predictions", connection})
     try:
@@ -287,11 +289,15 @@ def test_a_page_that_takes_too_long_names_the_field(databases: Databases) -> Non
     pipeline = Pipeline(databases, job(cost="1", source__relation="slow", timeouts={"page": "1s"}))
     planned = pipeline.plan()
 
-    with pytest.raises(RetryableError, match=r"statement timeout. It had 1s: raise `timeouts` in the job file"):
+    with pytest.raises(
+        RetryableError, match=r"statement timeout. It had 1s \(of plan and pages: `timeouts` in the job"
+    ):
         pipeline.predict(planned)
 
     pipeline.job = job(cost="1", source__relation="slow", timeouts={"plan": "1s"})
-    with pytest.raises(RetryableError, match=r"statement timeout. It had 1s: raise `timeouts` in the job file"):
+    with pytest.raises(
+        RetryableError, match=r"statement timeout. It had 1s \(of plan and pages: `timeouts` in the job"
+    ):
         pipeline.plan()
 
 

@@ -181,7 +181,8 @@ def test_a_question_that_takes_too_long_is_given_up(databases: Databases, monkey
         connection.exec_driver_sql("LOCK TABLE prediction.run")
 
         assert get(f"{url}/metrics") == (
-            503, "text/plain; charset=utf-8", "canceling statement due to statement timeout\n"
+            503, "text/plain; charset=utf-8", "connection 'predictions': canceling statement due to statement timeout. "
+            "It had 200ms (of plan and pages: `timeouts` in the job file); what keeps the database busy?\n"
         )  # fmt: skip
         connection.rollback()
         assert get(f"{url}/metrics")[0] == 200

@@ -164,11 +164,11 @@ time.sleep(60)
 
 
 def test_no_shard_outlives_a_runner_that_is_interrupted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def interrupted(process: subprocess.Popen[str]) -> str:
+    def interrupted(process: subprocess.Popen[bytes]) -> str:
         children.append(process)
         raise KeyboardInterrupt
 
-    children: list[subprocess.Popen[str]] = []
+    children: list[subprocess.Popen[bytes]] = []
     monkeypatch.setattr(venv, "_follow", interrupted)
 
     with pytest.raises(KeyboardInterrupt):
