@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ from inference.database import Databases
 from services.postgres import Postgres
 
 _NUMBERS = itertools.count(1)
+# Of the process, where several run tests side by side: each has servers on ports of its own.
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 
 # The same examples each time and everywhere, and no limit of time: CI shares its machine.
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
@@ -32,7 +35,7 @@ def memory_folder() -> Path | None:
 def postgres() -> Iterator[Postgres]:
     folder = Path(tempfile.mkdtemp(prefix="inference-tests-", dir=memory_folder()))
     folder.chmod(0o755)
-    with Postgres(folder, port=55432, settings={"fsync": "off", "max_connections": "200"}) as server:
+    with Postgres(folder, port=55432 + WORKER, settings={"fsync": "off", "max_connections": "200"}) as server:
         yield server
     shutil.rmtree(folder, ignore_errors=True)
 

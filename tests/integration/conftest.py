@@ -11,13 +11,13 @@ import pytest
 
 from services.mlflow_server import MlflowServer
 from services.postgres import Postgres
-from tests.conftest import memory_folder
+from tests.conftest import WORKER, memory_folder
 
 
 @pytest.fixture(scope="session")
 def mlflow_server(postgres: Postgres) -> Iterator[MlflowServer]:
     folder = Path(tempfile.mkdtemp(prefix="inference-mlflow-", dir=memory_folder()))
-    server = MlflowServer(folder, postgres, port=55500)
+    server = MlflowServer(folder, postgres, port=55500 + WORKER)
     server.start()
     server.wait_healthy()
     yield server
