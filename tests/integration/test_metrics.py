@@ -34,9 +34,11 @@ def serving(databases: Databases) -> Iterator[str]:
     with metrics.server(databases, "127.0.0.1", 0) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def get(url: str, accept: str = "") -> tuple[int, str, str]:
