@@ -64,7 +64,7 @@ def _bare(databases: Databases, run_id: int, generation: int, conflict: str) -> 
     with databases.connect(PREDICTIONS) as connection, connection.begin():
         cursor = connection.connection.cursor()
         cursor.execute(f"CREATE TABLE IF NOT EXISTS bare (LIKE {_target(databases)} INCLUDING ALL)")
-    work, result = f"prediction.work_{run_id}_{generation}", f"prediction.result_{run_id}_{generation}"
+    work, result = f"prediction_work.work_{run_id}_{generation}", f"prediction_work.result_{run_id}_{generation}"
     started = time.monotonic()
     with databases.begin(PREDICTIONS) as connection:
         connection.exec_driver_sql(
