@@ -18,6 +18,7 @@ GAIN = 1.03  # faster by so much, or a size is not worth the memory of twice as 
 CALLS, SECONDS = 3, 0.02  # what a size is measured by: so many calls, or one that takes so long
 MISSES = 2  # sizes in a row that are no gain; one is enough where a call is long, and a hiccup small beside it
 SPARE = 0.8  # of the memory limit that a larger size may be expected to need
+GROWTH = 128 << 20  # bytes beside the loaded model that it may be expected to need, where nothing limits it
 
 
 class BatchSize:
@@ -33,7 +34,7 @@ class BatchSize:
         self._trying: Optional[int] = None if fixed is None and rows else 0  # None: not begun, 0: over
         self._allowance, self._spent = int(rows * SHARE), 0.0
         self._most = most
-        self._held = memory.used()
+        self._held = self._before = memory.used()  # with the model loaded, and before the size that is tried
         self._warm = False  # the first call makes what later ones find made
         self._rates: list[float] = []  # of the size that is tried: cost a second
         self._seconds = 0.0
@@ -63,7 +64,7 @@ class BatchSize:
         self._allowance -= rows
         self._spent += seconds
         if not self._warm:
-            self._warm = True
+            self._warm, self._before = True, memory.peak()
             return
         self._rates.append(cost / max(seconds, 1e-9))
         self._seconds += seconds
@@ -78,9 +79,10 @@ class BatchSize:
             if long or self._misses == MISSES:
                 self._size, self._trying = self._best_size, 0
                 return
-        self._try(2 * size, dearest)
-        if not self._fits():
-            self._size = self._best_size
+        if self._fits():
+            self._try(2 * size, dearest)
+        else:
+            self._size, self._trying = self._best_size, 0
 
     def halve(self, rows: int, dearest: float) -> None:
         """So many rows were too much for the memory."""
@@ -90,16 +92,17 @@ class BatchSize:
             self._size, self._trying = max(1, int(rows * dearest / 2)), 0
 
     def _try(self, size: int, dearest: float) -> None:
-        """Measure this size next, unless too few rows are left for that, or too little memory."""
+        """Measure this size next, unless too few rows are left for that."""
         rows = int(size / dearest)
-        fits = rows <= self._most and self._enough(rows) and self._fits()
-        self._trying, self._rates, self._seconds = size if fits else 0, [], 0.0
+        self._trying = size if rows <= self._most and self._enough(rows) else 0
+        self._rates, self._seconds, self._before = [], 0.0, memory.peak()
 
     def _enough(self, rows: int) -> bool:
         """Whether so many rows may be tried on."""
         return rows <= self._allowance or (rows <= FREE and self._spent < FREE_SECONDS)
 
     def _fits(self) -> bool:
-        """Whether twice of what calls needed until now is there."""
-        limit = memory.limit()
-        return limit is None or self._held + 2 * (memory.peak() - self._held) < SPARE * limit
+        """Whether there is room for twice the size, which should add twice of what this one has added."""
+        now, limit = memory.peak(), memory.limit()
+        expected = now + 2 * (now - self._before)
+        return expected - self._held <= GROWTH and (limit is None or expected < SPARE * limit)

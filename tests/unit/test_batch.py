@@ -136,19 +136,25 @@ def test_out_of_memory_halves_for_good(fixed: int | None, known: int | None, row
     assert set(score(size, 3_200, overhead, dearest=100, chunk=3_200)) == {rows}
 
 
-def test_a_size_that_may_not_fit_the_memory_is_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each row takes a MiB; 100 MiB are held, and the container may have 164."""
+@pytest.mark.parametrize(
+    ("limit", "most"),
+    [(164 << 20, 16), (1 << 40, 128), (None, 128)],  # 32 rows come to 132 MiB, above four fifths; 256 add 256
+    ids=["tight", "wide", "none"],
+)
+def test_a_size_that_may_take_too_much_memory_is_not_tried(
+    monkeypatch: pytest.MonkeyPatch, limit: int | None, most: int
+) -> None:
+    """A row takes a MiB for as long as its call lasts; 100 MiB are held."""
     held = [100 << 20]
     monkeypatch.setattr(memory, "used", lambda: 100 << 20)
     monkeypatch.setattr(memory, "peak", lambda: held[0])
-    monkeypatch.setattr(memory, "limit", lambda: 164 << 20)
+    monkeypatch.setattr(memory, "limit", lambda: limit)
     size = BatchSize(None, None, 100_000, 2048)
 
     def hungry(rows: int) -> float:
         held[0] = max(held[0], (100 + rows) << 20)
         return overhead(rows)
 
-    calls = score(size, 1_000, hungry)
+    calls = score(size, 2_000, hungry)
 
-    assert size.value == 16  # twice of 16 would come to 132, above four fifths of the limit
-    assert max(calls) == 16
+    assert size.value == max(calls) == most
