@@ -49,7 +49,9 @@ def examine(databases: Databases, jobs: Iterable[Job]) -> Iterator[Finding]:
     yield from migrated
     if any(finding.level == "error" for finding in migrated):
         return
-    checks: list[Check] = [partial(_roles, databases), partial(_orphans, databases)]
+    checks: list[Check] = [partial(_planner, databases), partial(_orphans, databases)]
+    if any(job.runner != "kubernetes" for job in jobs):  # pods have their addresses from a Secret
+        checks.insert(1, partial(_predictor, databases))
     for job in jobs:
         checks += [partial(each, databases, job) for each in (_source, _model, _containers)]
     for check in checks:
@@ -103,8 +105,7 @@ def _migrations(databases: Databases) -> Iterator[Finding]:
     yield Finding("ok", "the schema `prediction` is at the migration that this code needs")
 
 
-def _roles(databases: Databases) -> Iterator[Finding]:
-    shards = databases.of_shard(PREDICTIONS)
+def _planner(databases: Databases) -> Iterator[Finding]:
     with databases.begin(PREDICTIONS) as connection:
         granted = access.granted(connection)
         if not queries.run(connection, SQL["may_plan"]).scalar():
@@ -113,6 +114,12 @@ def _roles(databases: Databases) -> Iterator[Finding]:
                 f"connection {PREDICTIONS}: this role may not plan: it cannot make tables in prediction_work and add "
                 "runs. Apply sql/roles.sql, run `db upgrade` as the owner, and connect as prediction_planner",
             )
+    if not granted:
+        yield Finding("warning", "one role owns the schema `prediction` and does everything; see docs/security.md")
+
+
+def _predictor(databases: Databases) -> Iterator[Finding]:
+    shards = databases.of_shard(PREDICTIONS)
     with databases.begin(shards) as connection:
         if not queries.run(connection, SQL["may_score"]).scalar():
             yield Finding("error", f"connection {shards}: this role may not score: shards need prediction_predictor")
@@ -124,8 +131,6 @@ def _roles(databases: Databases) -> Iterator[Finding]:
             )
         else:
             yield Finding("ok", "shards have a role of their own, which may not publish")
-    if not granted:
-        yield Finding("warning", "one role owns the schema `prediction` and does everything; see docs/security.md")
 
 
 def _orphans(databases: Databases) -> Iterator[Finding]:

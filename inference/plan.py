@@ -155,7 +155,6 @@ def _plan_run(search: Search, caller: Caller, own: int | None, approved_rows: in
     now = queries.run(search.there, SQL["source_time"]).scalar_one()
     run_id, generation = _add_run(search.here, search.job, search.request, search.model, caller, own, now)
     lease.clear(search.here, search.job.name)
-    table.drop_work(search.here, run_id, generation)  # of a run of this number that a restored backup has forgotten
     candidates = searching.candidates(search)
     searching.end_replays(search, candidates)
     pending = searching.pending(search, candidates)

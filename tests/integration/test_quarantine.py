@@ -48,8 +48,10 @@ def test_a_model_that_fails_on_every_row_fails_the_run_and_leaves_nothing_behind
         pipeline.predict(planned)
         with pytest.raises(CheckFailed, match=r"250 of 250 rows .* most often by ValueError\. .* list --run \d+$"):
             pipeline.finish(planned)
-        staged = quarantine.staged(databases, planned.run_id, 1)
-        assert staged == [{"key": ["1"], "error": "ValueError", "message": "cannot score 'message 0'"}]
+        staged = quarantine.staged(databases, planned.run_id, 999)
+        assert sorted((int(row["key"][0]), row["error"], row["message"]) for row in staged) == [
+            (number + 1, "ValueError", f"cannot score 'message {number}'") for number in range(250)
+        ]
         assert entries(databases) == []
         row = run_row(databases, planned.run_id)
         assert (row["state"], row["quarantined"], row["complete"]) == ("failed", 250, False)
