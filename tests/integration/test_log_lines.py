@@ -109,9 +109,7 @@ def test_what_fails_says_so_in_one_line_with_its_stack_trace_beside_it(run: Comm
     found = lines(done.stderr)
     (failed,) = [line for line in found if about(line) == ("error", "intent", 1, 2)]
     assert failed["message"] == "error: ZeroDivisionError: division by zero"
-    assert found[-1]["message"] == (
-        "error: run 1 shard 2: its process ended with exit code 1. ZeroDivisionError: division by zero"
-    )
+    assert found[-1]["message"] == "error: ZeroDivisionError: division by zero"
     assert about(found[-1]) == ("error", "intent", 1, None)
 
 
