@@ -81,16 +81,21 @@ class World:
 
 
 def set_cron(path: Path, cron: str) -> None:
-    text = path.read_text(encoding="utf-8")
-    path.write_text(re.sub(r'cron: ".*"', f'cron: "{cron}"', text), encoding="utf-8")
+    replace(path, 'cron: ".*"', f'cron: "{cron}"')
+
+
+def replace(path: Path, found: str, text: str) -> None:
+    """Put `text` in the place of the only match of a pattern."""
+    changed, times = re.subn(found, text, path.read_text(encoding="utf-8"))
+    assert times == 1, f"{path.name}: {found} is there {times} times"
+    path.write_text(changed, encoding="utf-8")
 
 
 def job_files(target: Path) -> Path:
     shutil.copytree(ROOT / "dags", target, ignore=shutil.ignore_patterns("__pycache__"))
     for path in (target / "jobs").glob("*.yaml"):
         set_cron(path, "* * * * *" if path.stem == "intent" else NEVER)
-        with path.open("a", encoding="utf-8") as stream:
-            stream.write("retries: {count: 2, delay: 1s, max_delay: 2s}\n")
+        replace(path, "retries: {.*}", "retries: {count: 2, delay: 1s, max_delay: 2s}")
     return target
 
 

@@ -152,7 +152,9 @@ def test_a_container_over_its_memory_is_tried_once_more_with_half_the_batch(comp
     enough = company.job("enough", hungry, resources={"memory": "320Mi"}, sizes={"chunk_rows": 100, "batch_rows": 64})
     planned = company.plan(enough)
 
-    with pytest.raises(RetryableError, match=r"out of memory: .* resources\.memory 320Mi; a retry starts with batches of 32"):
+    with pytest.raises(
+        RetryableError, match=r"out of memory: .* resources\.memory 320Mi; a retry starts with batches of 32"
+    ):
         pipeline.predict(company.databases, planned.run_id, planned.generation, 1)
     assert company.shard(planned)["batch_size"] == 32
     pipeline.predict(company.databases, planned.run_id, planned.generation, 1)

@@ -150,7 +150,9 @@ def test_a_pod_over_its_memory_is_tried_once_more_with_half_the_batch(cluster: I
     limits = {"resources": {"memory": "320Mi"}, "sizes": {"chunk_rows": 400, "batch_rows": 200}}
     planned = cluster.company.plan(cluster.job("few", **limits))
 
-    with pytest.raises(RetryableError, match=r"out of memory: .* resources\.memory 320Mi; a retry starts with 100 row"):
+    with pytest.raises(
+        RetryableError, match=r"out of memory: .* resources\.memory 320Mi; a retry starts with batches of 100"
+    ):
         predict(cluster, planned)
     with pytest.raises(PermanentError, match=r"out of memory: .* resources\.memory 320Mi again, with batches of 100"):
         predict(cluster, planned)
