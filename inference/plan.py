@@ -155,6 +155,8 @@ def _plan_run(search: Search, caller: Caller, own: int | None, approved_rows: in
     now = queries.run(search.there, SQL["source_time"]).scalar_one()
     run_id, generation = _add_run(search.here, search.job, search.request, search.model, caller, own, now)
     lease.clear(search.here, search.job.name)
+    for connection in {search.here, search.there}:
+        queries.run(connection, SQL["in_parallel"])
     candidates = searching.candidates(search)
     searching.end_replays(search, candidates)
     pending = searching.pending(search, candidates)

@@ -20,7 +20,7 @@ def create(search: Search, run_id: int, generation: int, pending: sql.Composable
     keys = queries.columns(names)
     if search.values["row_limit"] is not None:
         pending = fill(SQL["limited"], pending=pending, keys=keys)
-    order = keys if search.job.by_key else fill("cost DESC, {keys}", keys=keys)
+    order = fill("{keys}, input_hash" if search.job.by_key else "cost DESC, {keys}, input_hash", keys=keys)
     once = search.job.scores_once
     ordinal = fill(SQL["ordinal_once"], keys=keys) if once else fill(SQL["ordinal_each"], order=order)
     parts = {"work": table.work(run_id, generation), "keys": keys, "pending": pending, "ordinal": ordinal}

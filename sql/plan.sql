@@ -24,6 +24,10 @@ SELECT coalesce(
     (SELECT max(source_time) FROM prediction.run WHERE job = %(job)s AND complete),
     (SELECT created_at FROM prediction.job WHERE name = %(job)s));
 
+-- Postgres takes a row's hash for one cheap step. It is the dearest of the search, and worth handing rows over for.
+-- name: in_parallel
+SET LOCAL parallel_tuple_cost = 0;
+
 -- name: count
 SELECT count(*) AS rows, min(changed_at) AS oldest FROM ({pending}) c;
 

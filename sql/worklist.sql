@@ -3,6 +3,7 @@
 -- name: limited
 {pending} ORDER BY {keys} LIMIT %(row_limit)s
 
+-- The key decides alone; to ask for the hash as well has it computed below the hand-over, by all workers.
 -- name: ordinal_each
 row_number() OVER (ORDER BY {order}) AS ordinal, false AS duplicate
 
