@@ -50,7 +50,7 @@ class BatchSize:
         if self._fixed:
             return self._fixed
         if self._trying is None:
-            first = max(1, self._size // 2) if self._size else int(FIRST * dearest)
+            first = max(self._size // 2, int(dearest), 1) if self._size else int(FIRST * dearest)
             self._size = self._size or int(DEFAULT * dearest)
             self._try(first, dearest)
         elif self._trying > self._most * dearest:  # costs have fallen: no chunk fills such a batch any more

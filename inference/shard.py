@@ -11,7 +11,7 @@ from contextlib import closing
 from typing import Optional
 
 from inference import memory, work
-from inference.batch import BatchSize
+from inference.batch import DEFAULT, BatchSize
 from inference.channel import Channel, Closed
 from inference.database import PREDICTIONS, Databases
 from inference.deadline import Deadline
@@ -86,7 +86,10 @@ def _pipe(databases: Databases, task: Work, load: Callable[[Work], Predictor], s
 
 
 def _batch_size(task: Work) -> BatchSize:
-    """After a kill for its memory a shard tries no larger batch."""
+    """After a kill for its memory a shard tries no larger batch. Of a model that has died no costs are asked: then a
+    batch is a number of rows again."""
+    if task.deaths:
+        return BatchSize(task.sizes["batch_rows"] or DEFAULT, None, 0, task.sizes["chunk_rows"])
     rows = 0 if task.memory_kills else task.shard.last - task.shard.cursor
     known = task.batch_size or (1 if task.memory_kills else None)
     return BatchSize(task.sizes["batch_rows"] and task.batch_size, known, rows, task.sizes["chunk_rows"])

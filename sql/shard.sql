@@ -26,7 +26,7 @@ RETURNING attempt, first_ordinal, last_ordinal, cursor, batch_size, memory_kills
 -- The shard with the most rows of the latest run says most.
 -- name: known_batch_size
 SELECT batch_size FROM prediction.shard
-WHERE model_id = %(model_id)s AND host_class = %(host_class)s AND batch_size IS NOT NULL
+WHERE model_id = %(model_id)s AND host_class = %(host_class)s AND batch_size IS NOT NULL AND deaths = 0
 ORDER BY run_id DESC, last_ordinal - first_ordinal DESC LIMIT 1;
 
 -- A run that failed goes on when one of its shards is started again, unless another run has begun since.

@@ -145,3 +145,20 @@ def test_after_a_kill_for_memory_no_larger_batch_is_tried(company: Databases) ->
 
     assert all(len(batch) * batch[0] <= 200 for batch in model.batches)
     assert pipeline.finish(planned) == "published"
+
+
+def test_a_model_that_has_died_is_given_rows_and_its_batches_teach_nothing(company: Databases) -> None:
+    """What is known is a number of tokens: as many rows would be too much."""
+    model = Words()
+    pipeline = Pipeline(company, job(deduplicate=False, sizes=SIZES), model)
+    planned = pipeline.plan()
+    sql(company, "UPDATE prediction.shard SET deaths = 1, batch_size = 900")
+
+    pipeline.predict(planned)
+
+    assert max(map(len, model.batches)) == 32
+    assert pipeline.finish(planned) == "published"
+    sql(company, "UPDATE message SET text = text || ' again'")
+    model.batches.clear()
+    pipeline.run()
+    assert len(model.batches[0]) == 4  # nothing is known
