@@ -6,6 +6,7 @@ a row costs 1, or what the model's own `costs` say, such as its number of tokens
 
 from __future__ import annotations
 
+import math
 from typing import Optional
 
 from inference import memory
@@ -15,8 +16,8 @@ DEFAULT = 32  # rows, where there are too few to try anything
 SHARE = 0.02  # of a shard's rows that may be scored while sizes are tried
 FREE, FREE_SECONDS = 512, 0.2  # or batches up to so many rows, while all that was tried took no longer
 GAIN = 1.03  # faster by so much, or a size is not worth the memory of twice as many rows
-CALLS, SECONDS = 3, 0.02  # what a size is measured by: so many calls, or one that takes so long
-MISSES = 2  # sizes in a row that are no gain; one is enough where a call is long, and a hiccup small beside it
+CALLS, LONG = 3, 0.02  # a size is measured by so many calls, or by one, where each takes so many seconds
+MISSES = 2  # sizes in a row that are no gain; one is enough where calls are long, and a hiccup small beside them
 SPARE = 0.8  # of the memory limit that a larger size may be expected to need
 GROWTH = 128 << 20  # bytes beside the loaded model that it may be expected to need, where nothing limits it
 
@@ -37,7 +38,8 @@ class BatchSize:
         self._held = self._before = memory.used()  # with the model loaded, and before the size that is tried
         self._warm = False  # the first call makes what later ones find made
         self._rates: list[float] = []  # of the size that is tried: cost a second
-        self._seconds = 0.0
+        # The shortest call so far. A single long one may be a hiccup: another thread or process had its turn.
+        self._quickest = math.inf
         self._best, self._best_size, self._misses = 0.0, 0, 0
 
     @property
@@ -63,14 +65,15 @@ class BatchSize:
             return
         self._allowance -= rows
         self._spent += seconds
+        self._quickest = min(self._quickest, seconds)
         if not self._warm:
             self._warm, self._before = True, memory.peak()
             return
         self._rates.append(cost / max(seconds, 1e-9))
-        self._seconds += seconds
-        if len(self._rates) < CALLS and self._seconds < SECONDS and self._enough(rows):
+        long = self._quickest >= LONG
+        if len(self._rates) < CALLS and not long and self._enough(rows):
             return
-        rate, size, long = max(self._rates), self._trying, self._seconds >= SECONDS
+        rate, size = max(self._rates), self._trying
         if rate >= self._best * GAIN:
             self._best, self._best_size, self._misses = rate, size, 0
             self._size = max(self._size, size)  # nothing says that a larger one, if one is known, is not better
@@ -95,7 +98,7 @@ class BatchSize:
         """Measure this size next, unless too few rows are left for that."""
         rows = int(size / dearest)
         self._trying = size if rows <= self._most and self._enough(rows) else 0
-        self._rates, self._seconds, self._before = [], 0.0, memory.peak()
+        self._rates, self._before = [], memory.peak()
 
     def _enough(self, rows: int) -> bool:
         """Whether so many rows may be tried on."""

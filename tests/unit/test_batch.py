@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count
 
 import pytest
 
@@ -97,12 +98,25 @@ def test_a_short_shard_tries_sizes_while_that_costs_next_to_nothing() -> None:
     assert calls[:4] == [4, 4, 8, 4]  # twice the rows take twice the time: nothing to be had
 
 
-def test_a_hiccup_of_the_machine_does_not_end_the_search() -> None:
-    def hiccup(rows: int) -> float:
-        return overhead(rows) + (0.005 if rows == 64 else 0)
+@pytest.mark.parametrize("seconds", [0.005, 0.5])
+def test_a_size_whose_calls_are_all_slowed_does_not_end_the_search(seconds: float) -> None:
+    size = BatchSize(None, None, 1_000_000, 20_000)
+
+    score(size, 1_000_000, lambda rows: overhead(rows) + (seconds if rows == 64 else 0))
+
+    assert size.value == 4096
+
+
+@pytest.mark.parametrize("which", range(1, 25))
+def test_a_call_that_is_held_up_for_long_does_not_count(which: int) -> None:
+    """As by another thread that has the interpreter for a while."""
+    calls = count(1)
+
+    def held_up(rows: int) -> float:
+        return overhead(rows) + (0.025 if next(calls) == which else 0)
 
     size = BatchSize(None, None, 1_000_000, 20_000)
-    score(size, 1_000_000, hiccup)
+    score(size, 1_000_000, held_up)
 
     assert size.value == 4096
 
