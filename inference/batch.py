@@ -14,9 +14,10 @@ from inference import memory
 FIRST = 4  # rows of the first size that is tried
 DEFAULT = 32  # rows, where there are too few to try anything
 SHARE = 0.02  # of a shard's rows that may be scored while sizes are tried
-FREE, FREE_SECONDS = 512, 0.2  # or batches up to so many rows, while all that was tried took no longer
+FREE, FREE_SECONDS = 512, 0.5  # or batches up to so many rows, while all that was tried took no longer
 GAIN = 1.03  # faster by so much, or a size is not worth the memory of twice as many rows
-CALLS, LONG = 3, 0.02  # a size is measured by so many calls, or by one, where each takes so many seconds
+CALLS, LONG = 3, 0.02  # what a size is measured by; one call is enough if it is a gain, and calls take so many seconds
+DOUBT = 0.75  # the largest size, if there are too few rows to be sure of it, is kept if it is not slower than that
 MISSES = 2  # sizes in a row that are no gain; one is enough where calls are long, and a hiccup small beside them
 SPARE = 0.8  # of the memory limit that a larger size may be expected to need
 GROWTH = 128 << 20  # bytes beside the loaded model that it may be expected to need, where nothing limits it
@@ -70,13 +71,17 @@ class BatchSize:
             self._warm, self._before = True, memory.peak()
             return
         self._rates.append(cost / max(seconds, 1e-9))
-        long = self._quickest >= LONG
-        if len(self._rates) < CALLS and not long and self._enough(rows):
+        rate, size, long = max(self._rates), self._trying, self._quickest >= LONG
+        gain = rate >= self._best * GAIN
+        sure = len(self._rates) == CALLS or (gain and long)  # hiccups slow only: a gain is one, a loss may be none
+        if not sure and self._enough(rows):
             return
-        rate, size = max(self._rates), self._trying
-        if rate >= self._best * GAIN:
+        if gain:
             self._best, self._best_size, self._misses = rate, size, 0
             self._size = max(self._size, size)  # nothing says that a larger one, if one is known, is not better
+        elif not sure:
+            self._size, self._trying = size if rate >= self._best * DOUBT else self._best_size, 0
+            return
         else:
             self._misses += 1
             if long or self._misses == MISSES:
