@@ -79,15 +79,13 @@ class BatchSize:
         if gain:
             self._best, self._best_size, self._misses = rate, size, 0
             self._size = max(self._size, size)  # nothing says that a larger one, if one is known, is not better
-        elif not sure:
-            self._size, self._trying = size if rate >= self._best * DOUBT else self._best_size, 0
+        elif not sure and rate >= self._best * DOUBT:
+            self._size, self._trying = size, 0
             return
         else:
             self._misses += 1
-            if long or self._misses == MISSES:
-                self._size, self._trying = self._best_size, 0
-                return
-        if self._fits():
+        over = self._misses > 0 and (long or not sure or self._misses == MISSES)
+        if not over and self._fits():
             self._try(2 * size, dearest)
         else:
             self._size, self._trying = self._best_size, 0
