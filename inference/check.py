@@ -15,8 +15,9 @@ from sqlalchemy.engine import Connection
 from inference import log_lines, queries, table
 from inference.database import PLAN_TIMEOUT, PREDICTIONS, Databases
 from inference.errors import CheckFailed, InferenceError, JobError, PermanentError, TakenOver, WorkLost
-from inference.job import Job, OutputCheck
+from inference.job import Job
 from inference.queries import column, fill
+from inference.sections import OutputCheck
 from inference.signature import Output, Signature
 
 SQL = queries.load("check")

@@ -8,7 +8,7 @@ from typing import Any
 
 from inference.errors import Unavailable
 from inference.fields import memory_bytes
-from inference.job import Resources
+from inference.sections import Resources
 
 STOP_SECONDS = 3  # between SIGTERM and SIGKILL
 PIDS = 512  # processes and threads of one container

@@ -15,6 +15,7 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
+    ValidationError,
     WithJsonSchema,
 )  # fmt: skip
 
@@ -114,3 +115,20 @@ Timeout = Annotated[Duration, AfterValidator(_limit)]
 Memory = Annotated[str, StringConstraints(pattern=r"^[1-9]\d{0,6}(Mi|Gi)$")]
 Rate = Annotated[float, Field(ge=0, le=1)]
 Expression = Annotated[str, StringConstraints(min_length=1, max_length=4000), AfterValidator(one_expression)]
+
+
+def explain(error: ValidationError, unknown: str) -> list[str]:
+    """One line for each error: field, value, what is allowed; `unknown` is said of a field that there is not."""
+    lines = []
+    for item in error.errors(include_url=False):
+        field = ".".join(str(part) for part in item["loc"])
+        message = item["msg"].removeprefix("Value error, ")
+        if item["type"] == "missing":
+            lines.append(f"{field}: is missing")
+        elif item["type"] == "extra_forbidden":
+            lines.append(f"{field}: {unknown}")
+        elif isinstance(item["input"], (dict, BaseModel)):
+            lines.append(f"{field}: {message}" if field else message)
+        else:
+            lines.append(f"{field}: {item['input']!r}: {message}")
+    return lines

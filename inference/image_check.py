@@ -11,8 +11,9 @@ from typing import Any
 from inference import engine
 from inference.errors import ModelError
 from inference.fields import memory_bytes
-from inference.job import Checks, Job, Resources
+from inference.job import Job
 from inference.model import Model
+from inference.sections import Checks, Resources
 from inference.stopping import READY
 
 log = logging.getLogger(__name__)

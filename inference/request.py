@@ -8,8 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from inference.errors import RequestError
-from inference.fields import plain
-from inference.job import explain
+from inference.fields import explain, plain
 
 KeyText = Annotated[str, StringConstraints(max_length=1000), AfterValidator(plain)]
 

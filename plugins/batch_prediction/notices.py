@@ -12,7 +12,8 @@ from airflow.sdk.module_loading import import_string
 
 from inference.errors import JobError
 from inference.fields import interval
-from inference.job import Job, Notifier
+from inference.job import Job
+from inference.sections import Notifier
 
 log = logging.getLogger(__name__)
 Callback = Callable[[Any], None]

@@ -15,8 +15,9 @@ from inference import check as checking
 from inference import pipeline, request, status
 from inference.database import PREDICTIONS, Databases
 from inference.errors import RunHeld, TakenOver
-from inference.job import Job, Notifier
+from inference.job import Job
 from inference.lease import Caller
+from inference.sections import Notifier
 
 log = logging.getLogger(__name__)
 ORCHESTRATOR = "airflow"

@@ -11,10 +11,10 @@ from inference import engine, image_context, packages
 from inference.artifact import Artifact
 from inference.errors import RequestError
 from inference.image import parse
-from inference.job import Resources
 from inference.model import Model
 from inference.process import lines
 from inference.registry import Version
+from inference.sections import Resources
 from tests.stub import TEXT
 
 

@@ -10,8 +10,9 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from inference.fields import Section
-from inference.job import Job, Notifier, OutputCheck
+from inference.job import Job
 from inference.placement import Toleration
+from inference.sections import Notifier, OutputCheck
 
 ROOT = Path(__file__).parents[2]
 
