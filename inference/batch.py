@@ -32,7 +32,8 @@ class BatchSize:
 
     def __init__(self, fixed: Optional[int], known: Optional[int], rows: int, most: int) -> None:
         self._fixed = fixed
-        self._size = known or 0  # 0 until the first cost is seen
+        self._known = known or 0
+        self._size = self._known  # 0 until the first cost is seen
         self._trying: Optional[int] = None if fixed is None and rows else 0  # None: not begun, 0: over
         self._allowance, self._spent = int(rows * SHARE), 0.0
         self._most = most
@@ -78,7 +79,7 @@ class BatchSize:
             return
         if gain:
             self._best, self._best_size, self._misses = rate, size, 0
-            self._size = max(self._size, size)  # nothing says that a larger one, if one is known, is not better
+            self._size = max(self._known, size)  # nothing says that a larger one, if one is known, is not better
         elif not sure and rate >= self._best * DOUBT:
             self._size, self._trying = size, 0
             return

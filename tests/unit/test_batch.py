@@ -108,6 +108,15 @@ def test_the_last_size_that_few_rows_allow_is_kept_unless_it_is_clearly_slower(w
     assert size.value == kept
 
 
+def test_where_rows_end_while_it_climbs_no_size_is_taken_whose_memory_nobody_knows() -> None:
+    size = BatchSize(None, None, 500, 2048)
+
+    calls = score(size, 500, lambda rows: 0.2 + 0.001 * rows)
+
+    assert calls[:4] == [4, 4, 8, 8]
+    assert size.value == 8
+
+
 @pytest.mark.parametrize("which", range(1, 9))
 def test_a_long_call_that_is_held_up_does_not_count_either(which: int) -> None:
     calls = count(1)
