@@ -4,6 +4,7 @@ Runs inside the image. Each check has a name, which begins its error:
 
 load             the model loads
 outputs          the logged input example is scored, one row for each, in the types of the signature
+costs            what the model says that rows cost, if it does: a positive number for each, of that row alone
 state            the same rows get the same answers when they are asked twice
 order            ... in another order
 batch statistics ... beside other rows of the same length
@@ -27,7 +28,7 @@ import pandas as pd
 from inference import shard_command, state
 from inference.encode import BadOutput, encoder
 from inference.errors import ModelError
-from inference.predict import Predictor, call
+from inference.predict import Predictor, call, cost_method, costs_of
 from inference.rows import plain
 from inference.signature import Input, Signature
 from inference.stopping import READY, stopping
@@ -99,6 +100,7 @@ class Asked:
     def check(self, example: list[Row]) -> None:
         self._outputs_fit(example)
         rows = self._scored([*example, *(other for row in example for other in (same_length(row), longer(row)))])
+        self._costs_fit(rows)
         first = self.answers(rows)
         self._same("state", "asked a second time", first, self.answers(rows))
         self._same("order", "in the reverse order", first, self.answers(rows[::-1])[::-1])
@@ -122,6 +124,21 @@ class Asked:
             raise ModelError(f"outputs: {error}") from None
         except Exception as error:
             raise ModelError(f"outputs: the input example is not scored: {type(error).__name__}: {error}") from None
+
+    def _costs_fit(self, rows: Sequence[Row]) -> None:
+        ask = cost_method(self._model)
+        if ask is None:
+            return
+
+        def told(asked: Sequence[Row]) -> list[Row]:
+            columns = [list(values) for values in zip(*asked)]
+            return [(cost,) for cost in costs_of(ask, columns, self._inputs).tolist()]
+
+        try:
+            together, alone = told(rows), [told([row])[0] for row in rows]
+        except Exception as error:
+            raise ModelError(f"costs: {type(error).__name__}: {error}") from None
+        self._same("costs", "alone", together, alone)
 
     def _scored(self, rows: Sequence[Row]) -> list[Row]:
         """Those that the model takes: not every variation of a row makes sense to it."""

@@ -23,6 +23,9 @@ from inference.signature import UNNAMED, Input, Output, Signature
 from inference.trial import Trial
 
 
+CostMethod = Callable[[pd.DataFrame], Any]
+
+
 class Predictor(Protocol):
     """What an MLflow pyfunc model offers."""
 
@@ -47,7 +50,7 @@ class Scorer:
     ) -> None:
         self._model = model
         # Of a model that has died, nothing is asked but what has to be.
-        self._costs = _method(model, "costs") if trial.needless else None
+        self._costs = cost_method(model) if trial.needless else None
         declared = {item.name: item for item in signature.inputs}
         self._inputs = [declared[name] for name in inputs]
         self._outputs = signature.outputs
@@ -95,10 +98,7 @@ class Scorer:
     def _ask_costs(self, rows: Rows) -> Array:
         assert self._costs is not None
         self._deadline.start()
-        costs = np.asarray(self._costs(_frame(rows.columns, self._inputs)), np.float64)
-        if costs.shape != (len(rows),) or not (np.isfinite(costs) & (costs > 0)).all():
-            raise BadShape(f"the model's costs for {len(rows)} rows are not as many positive numbers")
-        return costs
+        return costs_of(self._costs, rows.columns, self._inputs)
 
     def _batches(self, rows: Rows, costs: Optional[Array], lost: list[Lost]) -> Iterator[tuple[Rows, float]]:
         """Slices of the rows, each with the cost of its dearest row; how large the next is depends on the last."""
@@ -166,15 +166,23 @@ def call(
     return [_typed(values, item.type) for values, item in zip(found, outputs)]
 
 
+def costs_of(ask: CostMethod, columns: Sequence[Column], inputs: Sequence[Input]) -> Array:
+    """What the model says that each row costs: n positive numbers."""
+    found, rows = np.asarray(ask(_frame(columns, inputs)), np.float64), len(columns[0])
+    if found.shape != (rows,) or not (np.isfinite(found) & (found > 0)).all():
+        raise BadShape(f"the model's costs for {rows} rows are not as many positive numbers")
+    return found
+
+
 def _frame(columns: Sequence[Column], inputs: Sequence[Input]) -> pd.DataFrame:
     return pd.DataFrame({item.name: _series(values, item) for item, values in zip(inputs, columns)})
 
 
-def _method(model: Any, name: str) -> Optional[Callable[[pd.DataFrame], Any]]:
-    """A method of the Python object that MLflow wraps, if it is one and has it."""
+def cost_method(model: Any) -> Optional[CostMethod]:
+    """`costs` of the Python object that MLflow wraps, if it is one and has it."""
     with suppress(Exception):  # another flavor of MLflow's has no such object
         model = model.unwrap_python_model()
-    found: Optional[Callable[[pd.DataFrame], Any]] = getattr(model, name, None)
+    found: Optional[CostMethod] = getattr(model, "costs", None)
     return found
 
 

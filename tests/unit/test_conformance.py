@@ -76,6 +76,35 @@ def test_what_a_model_does_wrong_is_named(name: str, signature: Signature, score
         check(score, signature)
 
 
+class Costly(Model):
+    """Tells what rows cost."""
+
+    def __init__(self, costs: Callable[[list[Any]], Any]) -> None:
+        super().__init__(lengths)
+        self._costs = costs
+
+    def costs(self, data: pd.DataFrame) -> Any:
+        return self._costs(data.iloc[:, 0].tolist())
+
+
+def test_costs_of_each_row_alone_conform() -> None:
+    Asked(Costly(lengths), TEXT, 1e-5).check(EXAMPLE)
+
+
+@pytest.mark.parametrize(
+    ("told", "message"),
+    [
+        (lambda texts: [max(lengths(texts))] * len(texts), "costs: alone, row 0 of the input example is answered"),
+        (lambda texts: lengths(texts)[1:], "costs: BadShape: the model's costs for 6 rows are not as many positive"),
+        (lambda texts: [0] * len(texts), "costs: BadShape: the model's costs for 6 rows are not as many positive"),
+        (lambda texts: {}[0], "costs: KeyError: 0"),
+    ],
+)
+def test_costs_that_are_not_of_each_row_are_named(told: Callable[[list[Any]], Any], message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        Asked(Costly(told), TEXT, 1e-5).check(EXAMPLE)
+
+
 def test_numbers_may_differ_by_the_declared_tolerance() -> None:
     def noisy(texts: list[str]) -> Any:
         return np.array(lengths(texts)) + 1e-4 * (len(texts) > 2)
