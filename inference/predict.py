@@ -22,7 +22,6 @@ from inference.rows import Array, Chunk, Column, Lost, Rows, Scored, hash_of, jo
 from inference.signature import UNNAMED, Input, Output, Signature
 from inference.trial import Trial
 
-
 CostMethod = Callable[[pd.DataFrame], Any]
 
 
