@@ -62,6 +62,7 @@ def run(url: str, workload: Workload, batch: int, ordered: bool = False) -> Lap:
 
     session, udf = _SESSIONS[workload.model]
     session.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", batch)
+    _warm(workload)  # Spark has ended workers that had nothing to do for a minute
     loading = _warm(workload)
     databases, address = Databases({PREDICTIONS: url}), make_url(url)
     options = {

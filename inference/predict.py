@@ -13,6 +13,7 @@ from typing import Any, Optional, Protocol
 import numpy as np
 import pandas as pd
 
+from inference import memory
 from inference.batch import BatchSize
 from inference.binary import RESULTS
 from inference.bisect import bisect
@@ -58,6 +59,7 @@ class Scorer:
         self._deadline = deadline
         self._trial = trial
         self._calls = 0
+        self._heap = memory.Heap()
 
     def score(self, chunk: Chunk) -> Scored:
         """Every row of the chunk gets exactly one outcome."""
@@ -117,6 +119,7 @@ class Scorer:
                 cost = len(batch) if costs is None else float(costs[position : position + len(batch)].sum())
                 self._size.observe(len(batch), dearest, cost, time.perf_counter() - started)
             position += len(batch)
+            self._heap.tidy()
 
     def _call(self, dearest: float, rows: Rows) -> list[Column]:
         """One call of the model: its outputs, by column."""
