@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import sys
 import urllib.error
@@ -74,5 +75,5 @@ class MlflowServer:
         try:
             with urllib.request.urlopen(self.url + "/health", timeout=5) as answer:
                 return bool(answer.status == 200)
-        except (urllib.error.URLError, OSError):
-            return False
+        except (urllib.error.URLError, OSError, http.client.HTTPException):
+            return False  # also what it hears of itself: on a free port a connection may be given that very port
