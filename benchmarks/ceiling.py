@@ -30,7 +30,6 @@ def alone(url: str, workload: Workload, batch: int) -> Lap:
 
 def start(workload: Workload) -> None:
     """Processes for `together`, each with the model."""
-    loaded(workload)
     os.environ["OMP_NUM_THREADS"] = "1"
     _WORKERS.extend(Worker() for _ in range(os.cpu_count() or 1))
     for worker in _WORKERS:
@@ -41,7 +40,8 @@ def start(workload: Workload) -> None:
 
 def together(url: str, workload: Workload, batch: int) -> Lap:
     """A process for each processor, with one thread: batches are dealt out in turn."""
-    data = _sorted(url, workload)
+    _WORKERS[0].ask(_sorted, url, workload)
+    data = _WORKERS[0].answer()
     batches = [data.iloc[at : at + batch] for at in range(0, len(data), batch)]
     started = time.monotonic()
     for number, worker in enumerate(_WORKERS):

@@ -21,6 +21,7 @@ QUIET = {
     "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore", "HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "1",
     "RAY_BACKEND_LOG_LEVEL": "fatal", "RAY_worker_niceness": "0", "TRANSFORMERS_VERBOSITY": "error",
+    "THP_MEM_ALLOC_ENABLE": "1",  # as shards have it
 }  # fmt: skip
 
 
@@ -71,8 +72,8 @@ def services(workloads: Sequence[Workload]) -> Iterator[Postgres]:
         folder = Path(name)
         folder.chmod(0o755)
         settings = {"max_wal_size": "4GB", "shared_buffers": "1GB"}
-        with Postgres(folder / "postgres", port=58432, settings=settings) as postgres:
-            mlflow = MlflowServer(folder / "mlflow", postgres, port=58500)
+        with Postgres(folder / "postgres", port=28432, settings=settings) as postgres:
+            mlflow = MlflowServer(folder / "mlflow", postgres, port=28500)
             mlflow.start()
             mlflow.wait_healthy()
             os.environ.update({**mlflow.env(), **QUIET})

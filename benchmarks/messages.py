@@ -92,6 +92,7 @@ MESSAGES = Workload(
     inputs={"text": "text"},
     outputs={"intent": "bigint", "confidence": "real"},
     model="minilm",
+    requirements=REQUIREMENTS,
     log=_log,
     fill=_fill,
     prepare=_prepare,

@@ -57,6 +57,7 @@ TABULAR = Workload(
     inputs=dict.fromkeys(COLUMNS, "real"),
     outputs={"score": "real"},
     model="mlp",
+    requirements=REQUIREMENTS,
     log=_log,
     fill=_fill,
     prepare=_prepare,

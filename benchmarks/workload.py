@@ -26,6 +26,7 @@ class Workload:
     inputs: dict[str, str]
     outputs: dict[str, str]
     model: str
+    requirements: list[str]  # of the model
     log: Callable[[Path, str], Any]  # (a folder to work in, the registered name) -> what MLflow says of the version
     fill: Callable[[Any, int], None]  # (cursor, rows)
     prepare: Callable[[pd.DataFrame], pd.DataFrame]  # what read_sql gives -> what the model takes

@@ -41,7 +41,7 @@ class Server:
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="inference-chaos-", dir=MEMORY if MEMORY.is_dir() else None))
         self.folder.chmod(0o755)
-        self._postgres = Postgres(self.folder, port=55632, settings=SETTINGS)
+        self._postgres = Postgres(self.folder, port=25632, settings=SETTINGS)
         self._disk = self.folder / "disk"
         self._lock = threading.Lock()
         self.crashes = 0

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import random
 import secrets
 import socket
 from pathlib import Path
 
 HOST = "127.0.0.1"
+# Linux gives the ports from 32768 on to connections: a client that waits for a server on one of those can be given that
+# very port, is connected to itself, and the server finds it in use. From 30000 on they are Kubernetes' node ports.
+OTHER_PORTS = range(20_000, 30_000)
+TRIES = 50
 
 
 def write_private(path: Path, text: str) -> None:
@@ -30,8 +35,8 @@ def read_or_create_secret(path: Path, size: int = 24) -> str:
 
 
 def free_port(preferred: int) -> int:
-    """The preferred port of 127.0.0.1 if nobody listens there, else one that is free now."""
-    for port in (preferred, 0):
+    """The preferred port of 127.0.0.1 if nobody listens there, else one of OTHER_PORTS that is free now."""
+    for port in (preferred, *random.sample(OTHER_PORTS, TRIES)):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:

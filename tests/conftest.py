@@ -35,7 +35,7 @@ def memory_folder() -> Path | None:
 def postgres() -> Iterator[Postgres]:
     folder = Path(tempfile.mkdtemp(prefix="inference-tests-", dir=memory_folder()))
     folder.chmod(0o755)
-    with Postgres(folder, port=55432 + WORKER, settings={"fsync": "off", "max_connections": "200"}) as server:
+    with Postgres(folder, port=25432 + WORKER, settings={"fsync": "off", "max_connections": "200"}) as server:
         yield server
     shutil.rmtree(folder, ignore_errors=True)
 

@@ -103,7 +103,7 @@ def job_files(target: Path) -> Path:
 def world() -> Iterator[World]:
     folder = Path(tempfile.mkdtemp(prefix="inference-e2e-", dir=memory_folder()))
     folder.chmod(0o755)
-    with Postgres(folder / "postgres", port=56432, settings={"fsync": "off"}) as postgres:
+    with Postgres(folder / "postgres", port=26432, settings={"fsync": "off"}) as postgres:
         made = start(folder, postgres)
         try:
             yield made
@@ -114,7 +114,7 @@ def world() -> Iterator[World]:
 
 
 def start(folder: Path, postgres: Postgres) -> World:
-    mlflow = MlflowServer(folder / "mlflow", postgres, port=56500)
+    mlflow = MlflowServer(folder / "mlflow", postgres, port=26500)
     mlflow.start()
     postgres.create_database("company")
     address = postgres.libpq_url("company")
@@ -126,7 +126,7 @@ def start(folder: Path, postgres: Postgres) -> World:
     state["INFERENCE_DOCKER_NETWORK"] = "host"  # this Postgres listens on 127.0.0.1 only
     state["KUBECONFIG"] = str(folder / "kubeconfig")  # written by the test whose job runs in pods
     connections = {"predictions": address}
-    airflow = Airflow(folder / "airflow", postgres, dags=dags, connections=connections, extra_env=state, port=56080)
+    airflow = Airflow(folder / "airflow", postgres, dags=dags, connections=connections, extra_env=state, port=26080)
     env = {**os.environ, **state, "AIRFLOW_CONN_PREDICTIONS": address, "PYTHONPATH": str(ROOT)}
     world = World(folder, postgres, mlflow, airflow, databases, env)
     with ThreadPoolExecutor(1) as threads:

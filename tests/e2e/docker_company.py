@@ -166,10 +166,10 @@ def company(engine: Any) -> Iterator[Company]:
     folder = Path(tempfile.mkdtemp(prefix="inference-docker-", dir=memory_folder()))
     folder.chmod(0o755)
     with (
-        Postgres(folder / "postgres", port=57432, settings={"fsync": "off"}) as postgres,
+        Postgres(folder / "postgres", port=27432, settings={"fsync": "off"}) as postgres,
         pytest.MonkeyPatch.context() as patch,
     ):
-        mlflow_server = MlflowServer(folder / "mlflow", postgres, port=57500)
+        mlflow_server = MlflowServer(folder / "mlflow", postgres, port=27500)
         mlflow_server.start()
         postgres.create_database("company")
         admin = Databases({"predictions": postgres.url("company")})

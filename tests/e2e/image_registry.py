@@ -24,7 +24,7 @@ def image_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             raise AssertionError("docker-registry is missing: apt-get install docker-registry")
         pytest.skip("no docker-registry: apt-get install docker-registry")
     folder = tmp_path_factory.mktemp("image-registry")
-    address = f"127.0.0.1:{free_port(57600)}"
+    address = f"127.0.0.1:{free_port(27600)}"
     settings = folder / "registry.yml"
     content = {
         "version": 0.1,

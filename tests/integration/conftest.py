@@ -17,7 +17,7 @@ from tests.conftest import WORKER, memory_folder
 @pytest.fixture(scope="session")
 def mlflow_server(postgres: Postgres) -> Iterator[MlflowServer]:
     folder = Path(tempfile.mkdtemp(prefix="inference-mlflow-", dir=memory_folder()))
-    server = MlflowServer(folder, postgres, port=55500 + WORKER)
+    server = MlflowServer(folder, postgres, port=25500 + WORKER)
     server.start()
     server.wait_healthy()
     yield server

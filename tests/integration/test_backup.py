@@ -271,8 +271,8 @@ def second_machine() -> Iterator[Callable[[Callable[[Postgres], Any]], MlflowSer
     """Makes a Postgres and an MLflow server of their own; `prepare` is called before the latter starts."""
     folder = Path(tempfile.mkdtemp(prefix="inference-restored-", dir=memory_folder()))
     folder.chmod(0o755)
-    with Postgres(folder / "postgres", port=55442, settings={"fsync": "off"}) as postgres:
-        server = MlflowServer(folder / "mlflow", postgres, port=55520)
+    with Postgres(folder / "postgres", port=25442, settings={"fsync": "off"}) as postgres:
+        server = MlflowServer(folder / "mlflow", postgres, port=25520)
 
         def start(prepare: Callable[[Postgres], Any]) -> MlflowServer:
             prepare(postgres)

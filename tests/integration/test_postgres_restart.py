@@ -28,7 +28,7 @@ def server() -> Iterator[Postgres]:
     """A server of its own, to be crashed."""
     folder = Path(tempfile.mkdtemp(prefix="inference-restart-", dir=memory_folder()))
     folder.chmod(0o755)
-    with Postgres(folder, port=55532, settings={"fsync": "off"}) as running:
+    with Postgres(folder, port=25532, settings={"fsync": "off"}) as running:
         yield running
     shutil.rmtree(folder, ignore_errors=True)
 

@@ -32,7 +32,7 @@ _NUMBERS = itertools.count(1)
 def primary() -> Iterator[Postgres]:
     folder = Path(tempfile.mkdtemp(prefix="inference-primary-", dir=memory_folder()))
     folder.chmod(0o755)
-    with Postgres(folder, port=55533, settings={"fsync": "off", "autovacuum": "off"}) as server:
+    with Postgres(folder, port=25533, settings={"fsync": "off", "autovacuum": "off"}) as server:
         yield server
     shutil.rmtree(folder, ignore_errors=True)
 
@@ -59,7 +59,7 @@ def standby(primary: Postgres) -> Iterator[Postgres]:
         env={**os.environ, "PGPASSWORD": (folder / "password").read_text().strip()},
     )  # fmt: skip
     settings = {"fsync": "off", "max_standby_streaming_delay": "0", "hot_standby_feedback": "off"}
-    with Postgres(folder, port=55534, settings=settings) as server:
+    with Postgres(folder, port=25534, settings=settings) as server:
         yield server
     shutil.rmtree(folder, ignore_errors=True)
 

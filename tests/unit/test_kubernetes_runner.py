@@ -190,7 +190,7 @@ def test_a_pod_that_died_at_its_memory_limit_while_nobody_looked_is_judged_by_th
 
 
 def test_a_server_that_does_not_answer_is_named_with_the_cause(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    address = f"http://127.0.0.1:{free_port(57800)}"
+    address = f"http://127.0.0.1:{free_port(27800)}"
     content = {
         "current-context": "c", "contexts": [{"name": "c", "context": {"cluster": "c", "user": "c"}}],
         "clusters": [{"name": "c", "cluster": {"server": address}}], "users": [{"name": "c", "user": {"token": "s3c"}}],

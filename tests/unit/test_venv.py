@@ -110,6 +110,7 @@ def test_the_child_gets_its_connections_and_nothing_else_of_this_process(
         "INFERENCE_STATE": str(tmp_path / "state"),
         "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
         "OMP_NUM_THREADS": "3",
+        "THP_MEM_ALLOC_ENABLE": "1",
         "TZ": "Asia/Seoul",
     }
     assert {name: environment[name] for name in own} == own
