@@ -9,9 +9,11 @@ from typing import Any
 from benchmarks import ours
 from benchmarks.machine import Machine
 from benchmarks.messages import MESSAGES
+from benchmarks.race import LONG, REPEATS
 from benchmarks.racer import Racer
 from benchmarks.tabular import TABULAR
 from benchmarks.verdict import Measured
+from benchmarks.workload import Workload
 from inference.database import PREDICTIONS, Databases
 
 FIGURES = {11}
@@ -26,13 +28,8 @@ def measure(machine: Machine) -> Iterator[Measured]:
     for name, workload, sizes, threads in CASES:
         grown = []
         for rows in sizes:
-            racer = Racer("ours", ours.run, workload, shards=1, threads=threads)
-            try:
-                with machine.fresh(workload, rows) as url:
-                    racer.lap(url)
-                    held, peak = _memory(url)
-            finally:
-                racer.close()
+            found = _laps(machine, workload, rows, threads)
+            held, peak = sorted(found, key=lambda one: one[1] - one[0])[(len(found) - 1) // 2]
             grown.append((peak - held) / MIB)
             print(f"{name}, {rows} rows: held {held / MIB:.0f} MiB, grew by {grown[-1]:.1f} MiB", flush=True)
             yield Measured(f"memory of a shard, MiB: {name} {rows:,} rows", grown[-1], {"held_mib": round(held / MIB)})
@@ -40,6 +37,21 @@ def measure(machine: Machine) -> Iterator[Measured]:
         yield Measured(
             f"memory of a shard: difference by rows, {name}", difference, {"mib": [round(one, 1) for one in grown]}
         )
+
+
+def _laps(machine: Machine, workload: Workload, rows: int, threads: int) -> list[tuple[int, int]]:
+    """Bytes held with the model loaded, and at the peak, of each lap in a process of its own."""
+    found: list[tuple[int, int]] = []
+    seconds = 0.0
+    while len(found) < REPEATS and seconds < LONG:
+        racer = Racer("ours", ours.run, workload, shards=1, threads=threads)
+        try:
+            with machine.fresh(workload, rows) as url:
+                seconds = racer.lap(url).seconds
+                found.append(_memory(url))
+        finally:
+            racer.close()
+    return found
 
 
 def _memory(url: str) -> tuple[int, int]:

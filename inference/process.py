@@ -27,7 +27,7 @@ def settings(job: Job) -> dict[str, str]:
     """Environment variables of the model's libraries."""
     return {
         **{name: str(job.resources.model_threads) for name in _THREADS},
-        "THP_MEM_ALLOC_ENABLE": "1",  # torch: large tensors in large pages, which leave fewer holes and fault less often
+        "THP_MEM_ALLOC_ENABLE": "1",  # torch: large tensors in large pages, which leave fewer holes
         "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": str(job.model.allow_pickle).lower(),
         "MLFLOW_DISABLE_SCHEMA_DETAILS": "true",
         "MLFLOW_DISABLE_TELEMETRY": "true",
