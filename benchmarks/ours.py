@@ -12,11 +12,9 @@ from inference import pipeline
 from inference.database import PREDICTIONS, Databases
 from inference.request import Request
 
-# From the first shard's first page to the last shard's last commit.
-PREDICT = """
-    SELECT extract(epoch FROM max(heartbeat) - min(heartbeat - seconds * interval '1 second'))::float8
-    FROM prediction.shard WHERE run_id = (SELECT max(run_id) FROM prediction.run)
-"""
+# All shards run at a time, and one whose model is loaded later begins later: that is start-up. From its own first page to
+# its last commit, the longest is what they take.
+PREDICT = "SELECT max(seconds) FROM prediction.shard WHERE run_id = (SELECT max(run_id) FROM prediction.run)"
 
 
 def run(url: str, workload: Workload, shards: int = 2, threads: int = 1, **changes: Any) -> Lap:

@@ -1,4 +1,4 @@
-"""The pictures of results.json: how fast everybody is, what grows with the rows, where our time goes."""
+"""The pictures of results.json: how fast everybody is, what grows with the rows, where our time goes, sizes of batches."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 FOLDER = Path(__file__).with_name("plots")
 RACES = {"text": "text: ours / ceiling", "tabular": "tabular, hash: ours / pandas chunked"}
+AUTOMATIC = "automatic batch / best fixed: "  # of figure 12, which text and tabular follow
 OURS, PEER = "#1f5fa8", "#b8bcc4"
 STAGES = {"plan": "#7aa6d6", "predict": "#1f5fa8", "check": "#9aa0a8", "publish": "#e0a030"}
 
@@ -36,6 +37,9 @@ def draw(results: list[dict[str, Any]]) -> None:
     growing = {entry["name"]: entry["detail"] for entry in results}.get(RACES["tabular"], {}).get("growing")
     if growing:
         _growth({**growing, str(_rows(results)): races["tabular"]})
+    sizes = {entry["name"].removeprefix(AUTOMATIC): entry["detail"] for entry in results if AUTOMATIC in entry["name"]}
+    if sizes:
+        _batches(sizes)
 
 
 def _rows(results: list[dict[str, Any]]) -> int:
@@ -86,6 +90,22 @@ def _growth(growing: Mapping[str, Mapping[str, Any]]) -> None:
     memory.set_ylim(bottom=0)
     seconds.legend(frameon=False)
     _save(figure, "growth")
+
+
+def _batches(found: Mapping[str, Mapping[str, Any]]) -> None:
+    figure, columns = _figure(8, 3.2, columns=len(found))
+    for axes, (race, detail) in zip(columns, found.items()):
+        seconds = detail["seconds of predict"]
+        sizes = sorted(seconds["grid"], key=int)
+        speeds = [detail["rows"] / seconds["grid"][size] for size in sizes]
+        axes.plot([int(size) for size in sizes], speeds, marker="o", color=PEER, label="fixed")
+        axes.axhline(detail["rows"] / seconds["automatic"], color=OURS, label="automatic")
+        axes.set_xscale("log", base=2)
+        axes.set_ylim(bottom=0)
+        axes.set_xlabel("sizes.batch_rows")
+        axes.set_title(f"{race}: rows per second of predict")
+        axes.legend(frameon=False)
+    _save(figure, "batches")
 
 
 def _figure(width: float, height: float, columns: int = 1) -> Any:

@@ -11,7 +11,7 @@ from typing import Optional
 _STATUS = Path("/proc/self/status")
 _CLEAR = Path("/proc/self/clear_refs")
 LOOK = 0.1  # seconds
-LOOSE = 24 << 20  # bytes
+LOOSE = 64 << 20  # bytes
 # Of the container, where it has one: control groups version 2, and 1.
 _LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
