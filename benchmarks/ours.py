@@ -12,8 +12,8 @@ from inference import pipeline
 from inference.database import PREDICTIONS, Databases
 from inference.request import Request
 
-# All shards run at a time, and one whose model is loaded later begins later: that is start-up. From its own first page to
-# its last commit, the longest is what they take.
+# All shards run at a time, and one whose model is loaded later begins later: that is start-up. From its own first page
+# to its last commit, the longest is what they take.
 PREDICT = "SELECT max(seconds) FROM prediction.shard WHERE run_id = (SELECT max(run_id) FROM prediction.run)"
 
 

@@ -1,4 +1,4 @@
-"""The pictures of results.json: how fast everybody is, what grows with the rows, where our time goes, sizes of batches."""
+"""The pictures of results.json: how fast everybody is, what grows with the rows, where time goes, sizes of batches."""
 
 from __future__ import annotations
 
