@@ -64,3 +64,14 @@ def test_another_c_library_than_glibc_has_nothing_to_ask(monkeypatch: pytest.Mon
 
     held[0] += 2 * LOOSE
     one.tidy()
+
+
+def test_nor_soon_after_it_has_looked(monkeypatch: pytest.MonkeyPatch) -> None:
+    held, library = [0], Library()
+    one = heap(monkeypatch, held, library, seconds(0.0, LOOK, LOOK, 1.5 * LOOK))
+
+    one.tidy()
+    held[0] += 2 * LOOSE
+    one.tidy()
+
+    assert library.trims == 0
