@@ -29,6 +29,10 @@ class Entry:
 def run(
     machine: Machine, workload: Workload, rows: int, entries: Sequence[Entry], repeats: int = REPEATS
 ) -> dict[str, Lap]:
+    for entry in entries:  # side by side, where no grid has started them
+        entry.racer.start()
+    for entry in entries:
+        entry.racer.wait()
     laps: dict[str, list[Lap]] = {entry.racer.name: [] for entry in entries}
     for _ in range(repeats):
         for entry in entries:

@@ -26,8 +26,8 @@ def measure(machine: Machine) -> Iterator[Measured]:
     together = Racer("ceiling, a process for each processor", ceiling.together, MESSAGES, ceiling.start)
     arrival = Racer("pandas in arrival order", pandas_peer.run, MESSAGES, load)
     chunks = Racer("pandas sorted in chunks", pandas_peer.run, MESSAGES, load, ordered=True)
-    ray = Racer("Ray Data", ray_peer.run, MESSAGES)
-    by_length = Racer("Ray Data, read by length", ray_peer.run, MESSAGES, ordered=True)
+    ray = Racer("Ray Data", ray_peer.run, MESSAGES, ray_peer.prepare)
+    by_length = Racer("Ray Data, read by length", ray_peer.run, MESSAGES, ray_peer.prepare, ordered=True)
     threads = Racer("ours, 1 shard with a thread for each processor", ours.run, MESSAGES, shards=1, threads=CORES)
     judged = [alone, together, arrival, chunks, ray]
     grids = {alone: BATCHES, together: BATCHES, arrival: BATCHES, chunks: BATCHES, ray: RAY}

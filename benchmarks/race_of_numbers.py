@@ -29,7 +29,7 @@ def measure(machine: Machine) -> Iterator[Measured]:
     rows = QUICK_ROWS if machine.quick else ROWS
     chunked = Racer("pandas chunked", pandas_peer.run, TABULAR, load)
     whole = Racer("pandas whole table", pandas_peer.run, TABULAR, load, chunk=None)
-    ray = Racer("Ray Data", ray_peer.run, TABULAR)
+    ray = Racer("Ray Data", ray_peer.run, TABULAR, ray_peer.prepare)
     settings.choose(machine, chunked, TABULAR, SAMPLE, CHUNKS + METHODS)
     settings.choose(machine, ray, TABULAR, SAMPLE, RAY)
     mine = Racer("ours", ours.run, TABULAR)

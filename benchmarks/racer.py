@@ -28,10 +28,29 @@ class Racer:
         self.start_up = 0.0
         self._run, self._workload, self._prepare = run, workload, prepare
         self._worker: Worker | None = None
+        self._began: float | None = None
+
+    def start(self) -> None:
+        """Begin its start-up, which may go on beside that of others; the first lap waits for it."""
+        if self._worker is None:
+            self._worker = Worker()
+            self._began = time.monotonic()
+            if self._prepare is not None:
+                self._worker.ask(self._prepare, self._workload)
+
+    def wait(self) -> Worker:
+        """Its process, when it is ready."""
+        self.start()
+        assert self._worker is not None
+        if self._began is not None:
+            if self._prepare is not None:
+                self._worker.answer()
+            self.start_up, self._began = time.monotonic() - self._began, None
+        return self._worker
 
     def lap(self, url: str, **settings: Any) -> Lap:
         """One run, with its memory."""
-        worker = self._started()
+        worker = self.wait()
         with Memory(worker.pid) as memory:
             worker.ask(self._run, url, self._workload, **{**self.settings, **settings})
             lap: Lap = worker.answer()
@@ -42,16 +61,6 @@ class Racer:
         if self._worker is not None:
             self._worker.close()
             self._worker = None
-
-    def _started(self) -> Worker:
-        if self._worker is None:
-            started = time.monotonic()
-            self._worker = Worker()
-            if self._prepare is not None:
-                self._worker.ask(self._prepare, self._workload)
-                self._worker.answer()
-            self.start_up = time.monotonic() - started
-        return self._worker
 
 
 class Memory:

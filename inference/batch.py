@@ -18,7 +18,7 @@ FREE, FREE_SECONDS = 512, 0.5  # or batches up to so many rows, while all that w
 GAIN = 1.03  # faster by so much, or a size is not worth the memory of twice as many rows
 CALLS, LONG = 3, 0.02  # what a size is measured by; one call is enough if it is a gain, and calls take so many seconds
 DOUBT = 0.75  # the largest size, if there are too few rows to be sure of it, is kept if it is not slower than that
-MISSES = 2  # sizes in a row that are no gain; one is enough where calls are long, and a hiccup small beside them
+MISSES = 2  # sizes in a row that are no gain: a neighbour's noise may last as long as all calls of one size
 SPARE = 0.8  # of the memory limit that a larger size may be expected to need
 GROWTH = 128 << 20  # bytes beside the loaded model that it may be expected to need, where nothing limits it
 
@@ -80,12 +80,12 @@ class BatchSize:
         if gain:
             self._best, self._best_size, self._misses = rate, size, 0
             self._size = max(self._known, size)  # nothing says that a larger one, if one is known, is not better
-        elif not sure and rate >= self._best * DOUBT:
+        elif not sure and not self._misses and rate >= self._best * DOUBT:
             self._size, self._trying = size, 0
             return
         else:
             self._misses += 1
-        over = self._misses > 0 and (long or not sure or self._misses == MISSES)
+        over = self._misses > 0 and (not sure or self._misses == MISSES)
         if not over and self._fits():
             self._try(2 * size, dearest)
         else:

@@ -59,7 +59,8 @@ def test_goes_back_to_the_size_that_was_fastest() -> None:
 
     calls = score(size, 10_000, cache, chunk=2048)
 
-    assert calls[:8] == [4, 4, 8, 16, 32, 32, 32, 16]  # a loss is asked three times, as it may be the machine's
+    # A loss is asked three times, and of twice as many rows as well: it may be the machine's.
+    assert calls[:9] == [4, 4, 8, 16, 32, 32, 32, 64, 16]
     assert size.value == 16
 
 
@@ -68,14 +69,14 @@ def test_the_unit_is_the_cost_of_a_row() -> None:
 
     calls = score(size, 1_000, cache, dearest=50)
 
-    assert calls[:8] == [4, 4, 8, 16, 32, 32, 32, 16]
+    assert calls[:9] == [4, 4, 8, 16, 32, 32, 32, 64, 16]
     assert (size.value, size.rows(50), size.rows(8), size.rows(10_000)) == (800, 16, 100, 1)
 
 
 def test_what_is_known_is_tried_again_beside_half_and_twice_of_it() -> None:
     size = BatchSize(None, 16, 10_000, 2048)
 
-    assert score(size, 2_000, cache)[:7] == [8, 8, 16, 32, 32, 32, 16]
+    assert score(size, 2_000, cache)[:8] == [8, 8, 16, 32, 32, 32, 64, 16]
     assert size.value == 16
 
 
@@ -137,6 +138,14 @@ def test_a_size_whose_calls_are_all_slowed_does_not_end_the_search(seconds: floa
     score(size, 1_000_000, lambda rows: overhead(rows) + (seconds if rows == 64 else 0))
 
     assert size.value == 4096
+
+
+def test_long_calls_that_are_all_slowed_do_not_end_the_search_either() -> None:
+    size = BatchSize(None, None, 1_000_000, 20_000)
+
+    score(size, 100_000, lambda rows: (0.1 + 0.001 * rows) * (2 if rows == 16 else 1))
+
+    assert size.value == 2048  # twice as many gain 2 %
 
 
 @pytest.mark.parametrize("which", range(1, 25))
