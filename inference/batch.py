@@ -7,7 +7,7 @@ a row costs 1, or what the model's own `costs` say, such as its number of tokens
 from __future__ import annotations
 
 import math
-from typing import Optional
+from typing import List, Optional
 
 from inference import memory
 
@@ -17,6 +17,7 @@ SHARE = 0.02  # of a shard's rows that may be scored while sizes are tried
 FREE, FREE_SECONDS = 512, 0.5  # or batches up to so many rows, while all that was tried took no longer
 GAIN = 1.03  # faster by so much, or a size is not worth the memory of twice as many rows
 CALLS, LONG = 3, 0.02  # what a size is measured by; one call is enough if it is a gain, and calls take so many seconds
+STEEP, LEAP = 0.8, 4  # where so much is gained of what a larger size can gain, the next is so many times as large
 DOUBT = 0.75  # the largest size, if there are too few rows to be sure of it, is kept if it is not slower than that
 MISSES = 2  # sizes in a row that are no gain: a neighbour's noise may last as long as all calls of one size
 SPARE = 0.8  # of the memory limit that a larger size may be expected to need
@@ -24,7 +25,7 @@ GROWTH = 128 << 20  # bytes beside the loaded model that it may be expected to n
 
 
 class BatchSize:
-    """Doubles from half of what is known, or from `FIRST` rows, as long as that is a gain; keeps the fastest.
+    """Grows from half of what is known, or from `FIRST` rows, as long as that is a gain; keeps the fastest.
 
     `fixed`: rows, from the job file; `known`: the size that this model was fastest with on such a machine;
     `rows`: of the shard, 0 to try nothing; `most`: rows of a chunk.
@@ -40,6 +41,7 @@ class BatchSize:
         self._held = self._before = memory.used()  # with the model loaded, and before the size that is tried
         self._warm = False  # the first call makes what later ones find made
         self._rates: list[float] = []  # of the size that is tried: cost a second
+        self._step = 2.0  # of the size that is tried, to the one before
         # The shortest call so far. A single long one may be a hiccup: another thread or process had its turn.
         self._quickest = math.inf
         self._best, self._best_size, self._misses = 0.0, 0, 0
@@ -56,7 +58,7 @@ class BatchSize:
         if self._trying is None:
             first = max(self._size // 2, int(dearest), 1) if self._size else int(FIRST * dearest)
             self._size = self._size or int(DEFAULT * dearest)
-            self._try(first, dearest)
+            self._try([first], dearest)
         elif self._trying > self._most * dearest:  # costs have fallen: no chunk fills such a batch any more
             self._trying = 0
         return max(1, int((self._trying or self._size) / dearest))
@@ -77,6 +79,9 @@ class BatchSize:
         sure = len(self._rates) == CALLS or (gain and long)  # hiccups slow only: a gain is one, a loss may be none
         if not sure and self._enough(rows):
             return
+        # A call takes hardly longer for more rows.
+        least = self._best * (1 + STEEP * (size / max(self._best_size, 1) - 1))
+        steep = gain and 0 < least <= rate
         if gain:
             self._best, self._best_size, self._misses = rate, size, 0
             self._size = max(self._known, size)  # nothing says that a larger one, if one is known, is not better
@@ -86,8 +91,11 @@ class BatchSize:
         else:
             self._misses += 1
         over = self._misses > 0 and (not sure or self._misses == MISSES)
-        if not over and self._fits():
-            self._try(2 * size, dearest)
+        # After a leap that is no gain, what was passed over may be one.
+        steps = [0.5] if not gain and self._step == LEAP else [LEAP, 2] if steep else [2]
+        steps = [] if over else [step for step in steps if self._fits(step)]
+        if steps:
+            self._try([int(step * size) for step in steps], dearest)
         else:
             self._size, self._trying = self._best_size, 0
 
@@ -98,18 +106,19 @@ class BatchSize:
         else:
             self._size, self._trying = max(1, int(rows * dearest / 2)), 0
 
-    def _try(self, size: int, dearest: float) -> None:
-        """Measure this size next, unless too few rows are left for that."""
-        rows = int(size / dearest)
-        self._trying = size if rows <= self._most and self._enough(rows) else 0
-        self._rates, self._before = [], memory.peak()
+    def _try(self, sizes: List[int], dearest: float) -> None:
+        """Measure the first of these sizes next that enough rows are left for, if any."""
+        rows = {size: int(size / dearest) for size in sizes}
+        found = next((size for size in sizes if rows[size] <= self._most and self._enough(rows[size])), 0)
+        self._step = found / self._trying if self._trying else 2.0
+        self._trying, self._rates, self._before = found, [], memory.peak()
 
     def _enough(self, rows: int) -> bool:
         """Whether so many rows may be tried on."""
         return rows <= self._allowance or (rows <= FREE and self._spent < FREE_SECONDS)
 
-    def _fits(self) -> bool:
-        """Whether there is room for twice the size, which should add twice of what this one has added."""
+    def _fits(self, step: float) -> bool:
+        """Whether there is room for a size so many times as large: each row should add what one of this size has."""
         now, limit = memory.peak(), memory.limit()
-        expected = now + 2 * (now - self._before)
+        expected = now + (now - self._before) * (step - 1) / (1 - 1 / self._step)
         return expected - self._held <= GROWTH and (limit is None or expected < SPARE * limit)

@@ -47,7 +47,9 @@ def test_grows_while_that_is_a_gain_and_tries_on_two_percent_of_the_rows_at_most
 
     calls = score(size, 1_000_000, overhead)
 
-    assert calls[:7] == [4, 4, 4, 4, 8, 8, 8]  # the first call is not judged
+    # The first call is not judged. As long as twice the rows take hardly longer, four times as many are tried.
+    assert calls[:16] == [4, 4, 4, 4, 8, 8, 8, 32, 32, 32, 128, 128, 128, 512, 512, 512]
+    assert calls[16:22] == [1024, 1024, 1024, 2048, 2048, 2048]
     settled = calls.index(size.value or 0)
     assert sum(calls[:settled]) <= 20_000
     assert size.value == 4096  # 8,192 more would be too many
@@ -73,6 +75,15 @@ def test_the_unit_is_the_cost_of_a_row() -> None:
     assert (size.value, size.rows(50), size.rows(8), size.rows(10_000)) == (800, 16, 100, 1)
 
 
+def test_goes_back_to_the_size_that_a_leap_has_passed_over() -> None:
+    size = BatchSize(None, None, 10_000, 2048)
+
+    calls = score(size, 10_000, lambda rows: 2e-3 + 5e-5 * rows + (1e-3 * (rows - 16) if rows > 16 else 0))
+
+    assert calls[4:20] == [8, 8, 8, 32, 32, 32, 16, 16, 16, 32, 32, 32, 64, 64, 64, 16]
+    assert size.value == 16
+
+
 def test_what_is_known_is_tried_again_beside_half_and_twice_of_it() -> None:
     size = BatchSize(None, 16, 10_000, 2048)
 
@@ -95,7 +106,7 @@ def test_a_short_shard_tries_sizes_while_that_costs_next_to_nothing() -> None:
     score(quick, 2_000, overhead)
     calls = score(slow, 2_000, lambda rows: 0.1 * rows)
 
-    assert quick.value == 256  # 512 more rows than that are not there
+    assert quick.value == 128  # a third call with 512 rows is not there
     assert calls[:6] == [4, 4, 8, 8, 8, 4]  # twice the rows take twice the time: nothing to be had
 
 
@@ -135,7 +146,7 @@ def test_a_long_call_that_is_held_up_does_not_count_either(which: int) -> None:
 def test_a_size_whose_calls_are_all_slowed_does_not_end_the_search(seconds: float) -> None:
     size = BatchSize(None, None, 1_000_000, 20_000)
 
-    score(size, 1_000_000, lambda rows: overhead(rows) + (seconds if rows == 64 else 0))
+    score(size, 1_000_000, lambda rows: overhead(rows) + (seconds if rows == 32 else 0))
 
     assert size.value == 4096
 
