@@ -46,7 +46,7 @@ def main() -> int:
     started = time.monotonic()
     before = json.loads(RESULTS.read_text()) if RESULTS.exists() and not quick else []
     now = []
-    with machine.services([TABULAR, MESSAGES]) as postgres:
+    with machine.services([TABULAR, MESSAGES], quick) as postgres:
         here = machine.Machine(postgres, quick)
         for part in PARTS:
             if part.FIGURES & wanted:

@@ -29,11 +29,10 @@ def alone(url: str, workload: Workload, batch: int) -> Lap:
 
 
 def start(workload: Workload) -> None:
-    """Processes for `together`, each with the model."""
-    os.environ["OMP_NUM_THREADS"] = "1"
-    _WORKERS.extend(Worker() for _ in range(os.cpu_count() or 1))
+    """Processes for `together`, each with the model and one thread."""
+    _WORKERS.extend(Worker("fork") for _ in range(os.cpu_count() or 1))
     for worker in _WORKERS:
-        worker.ask(load, workload)
+        worker.ask(_load, workload)
     for worker in _WORKERS:
         worker.answer()
 
@@ -50,6 +49,13 @@ def together(url: str, workload: Workload, batch: int) -> Lap:
     seconds = time.monotonic() - started
     assert found == len(data)
     return Lap(seconds)
+
+
+def _load(workload: Workload) -> None:
+    import torch
+
+    torch.set_num_threads(1)
+    load(workload)
 
 
 def _sorted(url: str, workload: Workload) -> pd.DataFrame:

@@ -21,7 +21,7 @@ DEFAULT = ROOT.parent / "shared" / "data" / "en_intent_banking77.csv"
 LABELS = 77
 REQUIREMENTS = [
     "mlflow-skinny==3.17.2", "numpy==2.4.6", "pandas==3.1.1", "safetensors==0.8.0", "tokenizers==0.23.3",
-    "torch==2.13.0", "transformers==5.24.0",
+    "torch==2.13.0",
 ]  # fmt: skip
 # Characters that a tenth of the real messages have at most, and two, and so on.
 DECILES = [13, 29, 34, 38, 42, 46, 52, 58, 69, 104, 433]
