@@ -33,6 +33,8 @@ class MiniLm(PythonModel):
         self.layers, self.heads = config["num_hidden_layers"], config["num_attention_heads"]
         self.epsilon = config["layer_norm_eps"]
         self.weights = load_file(folder / "model.safetensors")
+        for values in self.weights.values():
+            values.sum()  # the file is mapped: its pages are read now, and not while the first batches wait for them
         self.head = load_file(context.artifacts["head"])["weight"]
         self.counter = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self.counter.no_padding()
