@@ -76,6 +76,8 @@ class BatchSize:
         self._rates.append(cost / max(seconds, 1e-9))
         rate, size, long = max(self._rates), self._trying, self._quickest >= LONG
         gain = rate >= self._best * GAIN
+        if gain:  # even if rows end before it is sure; nothing says that a larger one, if one is known, is not better
+            self._size = max(self._known, size)
         sure = len(self._rates) == CALLS or (gain and long)  # hiccups slow only: a gain is one, a loss may be none
         if not sure and self._enough(rows):
             return
@@ -84,7 +86,6 @@ class BatchSize:
         steep = gain and 0 < least <= rate
         if gain:
             self._best, self._best_size, self._misses = rate, size, 0
-            self._size = max(self._known, size)  # nothing says that a larger one, if one is known, is not better
         elif not sure and not self._misses and rate >= self._best * DOUBT:
             self._size, self._trying = size, 0
             return
