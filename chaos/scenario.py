@@ -16,7 +16,7 @@ POINTS = {
     "planned": b"jsonb_build_object('plan'",
     "begin": b"SET attempt = attempt + 1",
     "register": b"SET backends = backends ||",
-    "page": b"LEFT JOIN (SELECT * FROM",
+    "page": b"LEFT JOIN (SELECT",
     "position": b"SELECT cursor, attempt FROM prediction.shard",
     "copy": b'COPY "prediction_work"."result_',
     "advance": b"SET cursor = ",

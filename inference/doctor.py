@@ -11,12 +11,13 @@ from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 
-from inference import access, environment, migrate, model, queries, repair, state, status
+from inference import access, environment, migrate, model, queries, repair, source, state, status
 from inference.database import PREDICTIONS, Databases
 from inference.errors import InferenceError
 from inference.job import Job
 from inference.registry import Registry
 from inference.runner import RUNNERS
+from inference.search import section
 
 SQL = queries.load("doctor")
 
@@ -170,11 +171,23 @@ def _source(databases: Databases, job: Job) -> Iterator[Finding]:
         )
     else:
         yield Finding("ok", f"{where} can be read" + (", under the same policies" if seen[name].restricted else ""))
+    yield from _passing_time(databases, job, where)
     with databases.begin(PREDICTIONS) as connection:
         if access.granted(connection) and not queries.run(connection, SQL["prepared"], job=job.name).scalar():
             yield Finding(
                 "error", f"job {job.name}: has no tables yet. As the owner: python -m inference db prepare {job.name}"
             )
+
+
+def _passing_time(databases: Databases, job: Job, where: str) -> Iterator[Finding]:
+    with databases.begin(job.source.connection) as connection:
+        names = source.passing_time(connection, section(job))
+    if names:
+        yield Finding(
+            "warning",
+            f"{where} is a view that calls {', '.join(names)}: its rows change as time passes, without being written. "
+            "Rows whose inputs change so are scored again by each run, and with a cursor each run searches everything",
+        )
 
 
 def _seen(databases: Databases, name: str, job: Job) -> Any:

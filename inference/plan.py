@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import psycopg2
@@ -26,7 +25,7 @@ from inference.lease import Caller
 from inference.model import Model
 from inference.request import Request
 from inference.search import Search, section
-from inference.worklist import Gone
+from inference.worklist import Counts, Gone
 
 SQL = queries.load("plan")
 
@@ -63,8 +62,11 @@ def plan(databases: Databases, job: Job, request: Request, model: Model, caller:
         table.make(here, job, columns, model.artifact.signature.outputs, str(model), here is there)
         replays = bool(queries.run(here, SQL["replays"], job=job.name).scalar())
         window_start, sweep = _window(here, job, request, model, replays)
-        unique = source.has_unique_key(there, section(job))
-        search = Search(job, request, model, here, there, columns, window_start, sweep, unique, replays)
+        unique, view = source.has_unique_key(there, section(job)), source.is_view(there, section(job))
+        passing = source.passing_time(there, section(job))
+        if window_start is not None and passing:  # a row may become another, or due, without being written
+            window_start, sweep = None, not request.dry_run
+        search = Search(job, request, model, here, there, columns, window_start, sweep, unique, view, passing, replays)
         try:
             planned = _plan_run(search, caller, decision.own_run_id, decision.approved_rows, started)
         except (DataError, psycopg2.DataError) as error:
@@ -155,25 +157,17 @@ def _plan_run(search: Search, caller: Caller, own: int | None, approved_rows: in
     now = queries.run(search.there, SQL["source_time"]).scalar_one()
     run_id, generation = _add_run(search.here, search.job, search.request, search.model, caller, own, now)
     lease.clear(search.here, search.job.name)
-    for connection in {search.here, search.there}:
-        queries.run(connection, SQL["in_parallel"])
     candidates = searching.candidates(search)
     searching.end_replays(search, candidates)
-    pending = searching.pending(search, candidates)
-    found = None
-    if search.values["row_limit"] is not None:
-        found = queries.run(search.here, SQL["count"], {"pending": pending}, **search.values).one()
-    counts = worklist.create(search, run_id, generation, pending)
-    gone = worklist.find_gone(search, run_id, generation, candidates)
-    planned = _conclude(search, run_id, generation, counts, found or counts, approved_rows, gone)
+    counts = worklist.create(search, run_id, generation, candidates)
+    gone = worklist.judge_gone(search, run_id, generation)
+    planned = _conclude(search, run_id, generation, counts, approved_rows, gone)
     _record(search.here, run_id, planned, search, time.monotonic() - started)
     return planned
 
 
-def _conclude(
-    search: Search, run_id: int, generation: int, counts: Any, found: Any, approved_rows: int, gone: Gone
-) -> Planned:
-    """Cut the shards, or say why there are none. `counts`: what was planned; `found`: what is pending."""
+def _conclude(search: Search, run_id: int, generation: int, counts: Counts, approved_rows: int, gone: Gone) -> Planned:
+    """Cut the shards, or say why there are none."""
     allowed = search.job.max_planned_rows + approved_rows  # rows that came since the release have their own allowance
     if not counts.rows and not gone.rows:
         table.drop_work(search.here, run_id, generation)
@@ -181,7 +175,7 @@ def _conclude(
     oldest = None
     if counts.rows:
         oldest = (
-            queries.run(search.here, SQL["oldest"], job=search.job.name, oldest=found.oldest).scalar_one().isoformat()
+            queries.run(search.here, SQL["oldest"], job=search.job.name, oldest=counts.oldest).scalar_one().isoformat()
         )
     if counts.rows > allowed:
         table.drop_work(search.here, run_id, generation)
@@ -193,8 +187,9 @@ def _conclude(
     table.create_result(search.here, run_id, generation, search.model.artifact.signature.outputs)
     shards = worklist.cut(search, run_id, generation, counts.inputs) if counts.rows else []
     message = f"{counts.rows} rows in {len(shards)} shards by {search.model}"
-    message = "; ".join(filter(None, [message, gone.message]))
-    return Planned(run_id, generation, "planned", message, shards, counts.rows, found.rows, oldest)
+    changed = worklist.changed_by_itself(search, run_id, generation)
+    message = "; ".join(filter(None, [message, changed, gone.message]))
+    return Planned(run_id, generation, "planned", message, shards, counts.rows, counts.found, oldest)
 
 
 def _record(here: Connection, run_id: int, planned: Planned, search: Search | None = None, seconds: float = 0) -> None:
@@ -212,7 +207,7 @@ def _record(here: Connection, run_id: int, planned: Planned, search: Search | No
         complete=everything and planned.state == "empty",  # of a planned run, publish decides
         oldest=planned.oldest_pending,
         seconds=seconds,
-        by_key=search is not None and search.job.by_key and search.here is search.there,
+        by_key=search is not None and search.job.by_key and search.here is search.there and not search.view,
         schema=search and search.job.source.schema_name,
         relation=search and search.job.source.relation,
     )

@@ -94,6 +94,11 @@ class Sizes(Section):
     batch_rows: int | None = Field(
         None, ge=1, le=1_000_000, description="Rows of one call of the model. Default: found while it scores."
     )
+    view_bytes: int = Field(
+        10_000_000_000,
+        ge=1,
+        description="Room that the pending rows of a view, with their inputs, may take.",
+    )
     rows_per_second: float | None = Field(
         None, ge=1, description="Rows that all shards of a run together read in a second at most, on average."
     )

@@ -60,7 +60,7 @@ def make(
     try:
         ensure(connection, job, keys, outputs, model)
         if with_source:
-            create_current(connection, job, keys)
+            create_current(connection, job, columns)
     except DBAPIError as error:
         if code(error) != INSUFFICIENT_PRIVILEGE:
             raise
@@ -98,7 +98,7 @@ def ensure(connection: Connection, job: Job, keys: list[Column], outputs: tuple[
     _create_view(connection, job, [item.name for item in outputs])
 
 
-def create_current(connection: Connection, job: Job, keys: list[Column]) -> None:
+def create_current(connection: Connection, job: Job, columns: dict[str, Column]) -> None:
     """`prediction.<job>__current`: each row of the source, and whether its prediction is up to date.
 
     A function's body is text to Postgres, so the company's migrations of the source do not meet a
@@ -107,19 +107,26 @@ def create_current(connection: Connection, job: Job, keys: list[Column]) -> None
     section = job.source.model_dump(mode="json", by_alias=True)
     current: sql.Composable = sql.SQL("p.run_id IS NOT NULL")
     if job.source.changes == "hash":
-        current = sql.SQL("p.input_hash IS NOT DISTINCT FROM ") + source.input_hash(
-            section, queries.columns(job.source.inputs, "s")
-        )
-    name = table(f"{job.name}__current")
+        current = sql.SQL("p.input_hash IS NOT DISTINCT FROM ") + source.input_hash(section, columns, "s")
+    name, keys = table(f"{job.name}__current"), [columns[key] for key in job.source.key]
+    numbers = source.key_names(len(keys))
     body = fill(
         SQL["current"],
-        keys=queries.columns(job.source.key, "s"),
+        keys=queries.columns(numbers, "s"),
         rows=source.rows(section),
         view=table(job.name),  # which people may read; the table below it, they may not
-        joined=queries.equal(job.source.key, "p", "s"),
+        joined=sql.SQL(" AND ").join(
+            fill("{one} = {other}", one=column(key.name, "p"), other=column(number, "s"))
+            for key, number in zip(keys, numbers)
+        ),
         current=current,
     )
-    settings = " ".join(f"SET {key} = '{value}'" for key, value in SESSION.items() if not key.endswith("timeout"))
+    # As the search reads a view: see `serially` in sql/source.sql.
+    serial = {"max_parallel_workers_per_gather": "0", "synchronize_seqscans": "off"}
+    serial = serial if source.is_view(connection, section) else {}
+    settings = " ".join(
+        f"SET {key} = '{value}'" for key, value in {**SESSION, **serial}.items() if not key.endswith("timeout")
+    )
     text = queries.text(connection, body) + f" /* {settings} */"
     # Replacing it takes a lock that waits for everybody who reads it, so only when it has changed.
     if queries.run(connection, SQL["current_body"], name=f"{job.name}__current").scalar() == text.replace("%%", "%"):

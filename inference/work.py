@@ -51,6 +51,7 @@ class Work:
     apart: range  # ordinals to be scored one by one
     culprits: dict[int, str]  # ordinals that a process died on, and how
     dense: bool  # ordinals follow the key, and most rows of the source are in the work list
+    inputs_kept: bool  # the work list holds the inputs, and no source is read
 
 
 def begin(connection: Connection, run_id: int, generation: int, number: int) -> Work:
@@ -95,6 +96,7 @@ def begin(connection: Connection, run_id: int, generation: int, number: int) -> 
         apart=range(row["apart_from"], row["apart_to"]),
         culprits={int(ordinal): how for ordinal, how in row["culprits"].items()},
         dense=run["dense"],
+        inputs_kept=run["inputs_kept"],
     )
 
 

@@ -24,13 +24,6 @@ SELECT coalesce(
     (SELECT max(source_time) FROM prediction.run WHERE job = %(job)s AND complete),
     (SELECT created_at FROM prediction.job WHERE name = %(job)s));
 
--- Postgres takes a row's hash for one cheap step. It is the dearest of the search, and worth handing rows over for.
--- name: in_parallel
-SET LOCAL parallel_tuple_cost = 0;
-
--- name: count
-SELECT count(*) AS rows, min(changed_at) AS oldest FROM ({pending}) c;
-
 -- An ordinal stands for an input; rows with equal inputs share it, and one of them is not a duplicate.
 -- Contiguous slices of the ordered work list with equal shares of the cost.
 -- name: add_run

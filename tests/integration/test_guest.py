@@ -88,13 +88,19 @@ class Slow(Digest):
         return super().predict(data)
 
 
+def slow(databases: Databases, seconds: float, name: str = "predictions") -> None:
+    """A condition that takes so long for each row."""
+    body = f"BEGIN PERFORM pg_sleep({seconds}); RETURN true; END"
+    sql(databases, f"CREATE FUNCTION slow(bigint) RETURNS boolean STABLE LANGUAGE plpgsql AS '{body}'", name)
+
+
 @pytest.mark.parametrize("connection", ["predictions", "company"])
 def test_locks_transactions_and_sessions_of_a_whole_run(other: Databases, postgres: Postgres, connection: str) -> None:
     create_messages(other, [f"message {number}" for number in range(100)], connection)
     # Reading a row takes 5 ms, so that the samples meet pages being read.
-    sql(other, "CREATE VIEW slow AS SELECT * FROM message WHERE pg_sleep(0.005) IS NOT NULL", connection)
+    slow(other, 0.005, connection)
     sizes = {"chunk_rows": 20, "batch_rows": 20}
-    changes = {"timeouts": {"page": "5s", "plan": "1min"}, "source__relation": "slow", "source__on_delete": "delete"}
+    changes = {"timeouts": {"page": "5s", "plan": "1min"}, "source__where": "slow(id)", "source__on_delete": "delete"}
     pipeline = Pipeline(other, job(cost="1", sizes=sizes, source__connection=connection, **changes))
     samples = Samples(postgres.libpq_url(str(other.url(connection).database)))
     pipeline.predictor = Slow(samples)
@@ -285,8 +291,8 @@ def test_a_page_that_meets_a_migration_is_read_again_and_a_plan_says_so(database
 
 def test_a_page_that_takes_too_long_names_the_field(databases: Databases) -> None:
     create_messages(databases, [f"message {number}" for number in range(10)])
-    sql(databases, "CREATE VIEW slow AS SELECT * FROM message WHERE pg_sleep(0.2) IS NOT NULL")
-    pipeline = Pipeline(databases, job(cost="1", source__relation="slow", timeouts={"page": "1s"}))
+    slow(databases, 0.2)
+    pipeline = Pipeline(databases, job(cost="1", source__where="slow(id)", timeouts={"page": "1s"}))
     planned = pipeline.plan()
 
     with pytest.raises(
@@ -294,7 +300,7 @@ def test_a_page_that_takes_too_long_names_the_field(databases: Databases) -> Non
     ):
         pipeline.predict(planned)
 
-    pipeline.job = job(cost="1", source__relation="slow", timeouts={"plan": "1s"})
+    pipeline.job = job(cost="1", source__where="slow(id)", timeouts={"plan": "1s"})
     with pytest.raises(
         RetryableError, match=r"statement timeout. It had 1s \(of plan and pages: `timeouts` in the job"
     ):

@@ -295,6 +295,44 @@ def test_a_shard_cannot_open_a_run_that_is_over(midway: Company) -> None:
     assert run_row(midway.admin, 1)["state"] == "published"
 
 
+@pytest.mark.parametrize("relation", ["message", "shown"])
+def test_the_right_to_read_the_named_columns_is_enough(company: Company, relation: str) -> None:
+    """F17. The key, the inputs, the cursor, and what `where` and `cost` use: nothing else is asked for."""
+    sql(company.admin, "ALTER TABLE message ADD ssn text; CREATE VIEW shown AS SELECT * FROM message")
+    sql(company.admin, "REVOKE SELECT ON message FROM prediction_predictor, prediction_reader")
+    columns = "id, text, updated_at, channel"
+    sql(company.admin, f"GRANT SELECT ({columns}) ON {relation} TO prediction_predictor, prediction_reader")
+    a_job = job(
+        name="narrow", source__relation=relation, source__cursor="updated_at", source__where="channel IS NULL",
+        source__on_delete="delete",
+    )  # fmt: skip
+    plan.prepare(company.owner, a_job, company.model)
+
+    for number, expected in enumerate((251, 0)):
+        planned = plan.plan(company.planner, a_job, Request(), company.model, Caller("airflow", str(number), True))
+        for each in planned.shards:
+            shard.run(company.predictor, planned.run_id, planned.generation, each, lambda work: Digest())
+            check.check(company.planner, planned.run_id)
+            publish.publish(company.planner, planned.run_id)
+        assert planned.planned == expected
+    current = "SELECT is_current, count(*) FROM prediction.narrow__current GROUP BY 1"
+    assert sql(company.reader, current) == [(True, 251)]
+
+
+def test_shards_need_no_right_to_a_view(company: Company) -> None:
+    """Plan reads it once, and the work list has what they need."""
+    sql(company.admin, "CREATE VIEW shown AS SELECT id, text FROM message")
+    sql(company.admin, "GRANT SELECT ON shown TO prediction_planner")
+    a_job = job(name="seen", source__relation="shown")
+    plan.prepare(company.owner, a_job, company.model)
+    planned = plan.plan(company.planner, a_job, Request(), company.model, Caller("airflow", "1", True))
+
+    shard.run(company.predictor, planned.run_id, planned.generation, 1, lambda work: Digest())
+
+    assert check.check(company.planner, planned.run_id).state == "checked"
+    assert publish.publish(company.planner, planned.run_id).state == "published"
+
+
 # Row-level security on the source
 
 
