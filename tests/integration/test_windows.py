@@ -353,7 +353,12 @@ def test_runs_from_before_clocks_were_compared_leave_the_window(company: Company
     company.run()
     sql(databases, "UPDATE prediction.run SET clock_offset = NULL")
 
-    assert not company.swept(company.run())
+    last = company.run()
+
+    assert not company.swept(last)
+    sql(databases, "UPDATE prediction.run SET clock_offset = NULL, source_time = source_time + interval '30 days' "
+                   "WHERE run_id = :r", r=last.run_id)  # fmt: skip
+    assert company.swept(company.run())  # A4: the clock of that run was ahead
 
 
 def test_the_oldest_pending_row_is_not_promised_the_future(
