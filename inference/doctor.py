@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 
-from inference import access, environment, migrate, model, queries, repair, state, status
+from inference import access, environment, migrate, model, plan, queries, repair, state, status
 from inference.database import PREDICTIONS, Databases
 from inference.errors import InferenceError
 from inference.job import Job
@@ -53,7 +53,7 @@ def examine(databases: Databases, jobs: Iterable[Job]) -> Iterator[Finding]:
     if any(job.runner != "kubernetes" for job in jobs):  # pods have their addresses from a Secret
         checks.insert(1, partial(_predictor, databases))
     for job in jobs:
-        checks += [partial(each, databases, job) for each in (_source, _model, _containers)]
+        checks += [partial(each, databases, job) for each in (_source, _time, _model, _containers)]
     for check in checks:
         yield from _guarded(check)
 
@@ -181,6 +181,20 @@ def _seen(databases: Databases, name: str, job: Job) -> Any:
     with databases.begin(name) as connection:
         values = {"schema": job.source.schema_name, "relation": job.source.relation}
         return queries.run(connection, SQL["source"], **values).first()
+
+
+def _time(databases: Databases, job: Job) -> Iterator[Finding]:
+    with databases.begin(PREDICTIONS) as connection:
+        last = queries.run(connection, SQL["last_complete"], job=job.name).first()
+    with databases.begin(job.source.connection) as connection:
+        now = queries.run(connection, plan.SQL["source_time"]).scalar_one()
+    if last is not None and last.source_time > now:
+        yield Finding(
+            "warning",
+            f"job {job.name}: run {last.run_id} looked at {last.source_time:%Y-%m-%d %H:%M:%S %Z} by the clock of "
+            f"connection {job.source.connection}, where it is {now:%Y-%m-%d %H:%M:%S %Z} now: that clock was ahead. "
+            "The next run searches without a window; let the clock follow a time server (NTP)",
+        )
 
 
 def _model(databases: Databases, job: Job) -> Iterator[Finding]:
