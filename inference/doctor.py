@@ -83,7 +83,8 @@ def _connection(databases: Databases, name: str) -> Iterator[Finding]:
         yield Finding(
             "warning",
             f"connection {name}: the clock there is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} this "
-            "machine's: sweeps and notify.max_age go by both. Let both follow one time server (NTP)",
+            "machine's: notify.max_age goes by both, and jobs with a cursor search everything whenever the difference "
+            "changes. Let both follow one time server (NTP)",
         )
     if (opened - before).total_seconds() > CLOCK_SECONDS / 10:
         yield Finding("warning", f"connection {name}: took {(opened - before).total_seconds():.0f} s to open")
