@@ -7,13 +7,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from psycopg2 import sql
 from sqlalchemy.engine import Connection
 
-from inference import log_lines, queries, table
-from inference.database import PLAN_TIMEOUT, PREDICTIONS, Databases
+from inference import definition, log_lines, queries, table
+from inference.database import PREDICTIONS, Databases
 from inference.errors import CheckFailed, InferenceError, JobError, PermanentError, TakenOver, WorkLost
 from inference.job import Job
 from inference.queries import column, fill
@@ -31,20 +32,26 @@ COUNTS = ("predicted", "reused", "quarantined", "vanished", "deferred", "changed
 
 @dataclass(frozen=True)
 class Run:
-    """A run's row, with its job as it was planned."""
+    """A run's row."""
 
     run_id: int
+    job_name: str
     generation: int
     state: str
     pending: int
     planned: int
-    job: Job
+    definition: dict[str, Any]
     request: dict[str, Any]
     outputs: tuple[Output, ...]
     model: str
     message: str
     approved: bool
     report: str | None
+
+    @cached_property
+    def job(self) -> Job:
+        """The job as it was planned; raises PermanentError if this code cannot take it (see `definition.read`)."""
+        return definition.read(self.definition, self.run_id)
 
     @property
     def parts(self) -> dict[str, sql.Composable]:
@@ -72,11 +79,12 @@ def read_run(connection: Connection, run_id: int) -> Run:
     log_lines.note(job=row["job"], run=run_id)
     return Run(
         run_id=run_id,
+        job_name=row["job"],
         generation=row["generation"],
         state=row["state"],
         pending=row["pending"],
         planned=row["planned"],
-        job=Job.model_validate(row["definition"]),
+        definition=row["definition"],
         request=row["request"],
         outputs=Signature.from_json([], row["outputs"]).outputs,
         model=row["model"],
@@ -102,7 +110,7 @@ def check(databases: Databases, run_id: int) -> Verdict:
     A run that is published, held or empty already stays as it is.
     """
     started = time.monotonic()
-    with databases.begin(PREDICTIONS, PLAN_TIMEOUT) as connection:
+    with concluding(databases, run_id) as connection:
         queries.run(connection, SQL["lock_run"], run_id=run_id)
         run = read_run(connection, run_id)
         if run.state in OVER:
@@ -121,6 +129,15 @@ def check(databases: Databases, run_id: int) -> Verdict:
     if failures:
         raise CheckFailed(message)
     return Verdict(run_id, state, message)
+
+
+@contextmanager
+def concluding(databases: Databases, run_id: int) -> Iterator[Connection]:
+    """A transaction that may take as long as the run's job allows for checking and for publishing."""
+    with databases.begin(PREDICTIONS) as connection:
+        limit = read_run(connection, run_id).job.timeouts.publish
+    with databases.begin(PREDICTIONS, limit, "timeouts.publish") as connection:
+        yield connection
 
 
 def require_tables(connection: Connection, run: Run) -> None:

@@ -48,7 +48,6 @@ NETWORK = {
 # With the default, 4, Postgres reads the whole source for a page of 2048 out of 200,000 rows: 26 ms instead of 6.
 RANDOM_PAGE_COST = "1.1"
 PAGE_TIMEOUT = "5min"
-PLAN_TIMEOUT = "60min"
 
 
 class Databases:
@@ -103,16 +102,17 @@ class Databases:
             yield connection
 
     @contextmanager
-    def begin(self, name: str, timeout: str = PAGE_TIMEOUT) -> Iterator[Connection]:
+    def begin(self, name: str, timeout: str = PAGE_TIMEOUT, field: str = "") -> Iterator[Connection]:
         """A connection inside one transaction, committed at the end of the block.
 
-        Raises RetryableError for what may go better later: see `explained`.
+        `field`: of the job file, if the timeout is from there. Raises RetryableError for what may go better later:
+        see `explained`.
         """
         try:
             with self.connect(name, timeout) as connection, connection.begin():
                 yield connection
         except (DBAPIError, psycopg2.Error) as error:
-            raise explained(error, name, timeout) from error
+            raise explained(error, name, timeout, field) from error
 
 
 def normalise(name: str, text: str) -> URL:
@@ -177,8 +177,9 @@ def passing(error: BaseException) -> bool:
     return lost or found in ("40001", "40P01", "55P03")
 
 
-def explained(error: Exception, name: str, timeout: str) -> Exception:
-    """What to raise for an error of connection `name`, whose statements may take `timeout`."""
+def explained(error: Exception, name: str, timeout: str, field: str = "") -> Exception:
+    """What to raise for an error of connection `name`, whose statements may take `timeout`, as `field` of the job file
+    says, if it does."""
     first: BaseException = error  # a failed rollback may hide what made it necessary
     while isinstance(first.__context__, (DBAPIError, psycopg2.Error)):
         first = first.__context__
@@ -188,10 +189,8 @@ def explained(error: Exception, name: str, timeout: str) -> Exception:
     if found.startswith("53"):  # no disk, no memory, no connection
         return RetryableError(f"connection {name!r}: Postgres has no room: {said(first)}. A later try may find some")
     if found == "57014":
-        return RetryableError(
-            f"connection {name!r}: {said(first)}. It had {timeout} (of plan and pages: `timeouts` in the job file); "
-            "what keeps the database busy?"
-        )
+        limit = f"{timeout} (`{field}` in the job file)" if field else timeout
+        return RetryableError(f"connection {name!r}: {said(first)}. It had {limit}; what keeps the database busy?")
     return error
 
 

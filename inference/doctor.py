@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 
-from inference import access, environment, migrate, model, queries, repair, source, state, status
+from inference import access, environment, migrate, model, plan, queries, repair, source, state, status
 from inference.database import PREDICTIONS, Databases
 from inference.errors import InferenceError
 from inference.job import Job
@@ -54,7 +54,7 @@ def examine(databases: Databases, jobs: Iterable[Job]) -> Iterator[Finding]:
     if any(job.runner != "kubernetes" for job in jobs):  # pods have their addresses from a Secret
         checks.insert(1, partial(_predictor, databases))
     for job in jobs:
-        checks += [partial(each, databases, job) for each in (_source, _model, _containers)]
+        checks += [partial(each, databases, job) for each in (_source, _time, _model, _containers)]
     for check in checks:
         yield from _guarded(check)
 
@@ -84,7 +84,8 @@ def _connection(databases: Databases, name: str) -> Iterator[Finding]:
         yield Finding(
             "warning",
             f"connection {name}: the clock there is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} this "
-            "machine's: sweeps and notify.max_age go by both. Let both follow one time server (NTP)",
+            "machine's: notify.max_age goes by both, and jobs with a cursor search everything whenever the difference "
+            "changes. Let both follow one time server (NTP)",
         )
     if (opened - before).total_seconds() > CLOCK_SECONDS / 10:
         yield Finding("warning", f"connection {name}: took {(opened - before).total_seconds():.0f} s to open")
@@ -194,6 +195,20 @@ def _seen(databases: Databases, name: str, job: Job) -> Any:
     with databases.begin(name) as connection:
         values = {"schema": job.source.schema_name, "relation": job.source.relation}
         return queries.run(connection, SQL["source"], **values).first()
+
+
+def _time(databases: Databases, job: Job) -> Iterator[Finding]:
+    with databases.begin(PREDICTIONS) as connection:
+        last = queries.run(connection, SQL["last_complete"], job=job.name).first()
+    with databases.begin(job.source.connection) as connection:
+        now = queries.run(connection, plan.SQL["source_time"]).scalar_one()
+    if last is not None and last.source_time > now:
+        yield Finding(
+            "warning",
+            f"job {job.name}: run {last.run_id} looked at {last.source_time:%Y-%m-%d %H:%M:%S %Z} by the clock of "
+            f"connection {job.source.connection}, where it is {now:%Y-%m-%d %H:%M:%S %Z} now: that clock was ahead. "
+            "The next run searches without a window; let the clock follow a time server (NTP)",
+        )
 
 
 def _model(databases: Databases, job: Job) -> Iterator[Finding]:

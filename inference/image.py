@@ -21,10 +21,12 @@ from inference.digest import digest
 from inference.errors import ModelError, RequestError
 from inference.job import Job
 from inference.model import Image, Model, resolve
+from inference.protocol import PROTOCOL
 from inference.registry import Registry, Version
 
 SQL = queries.load("image")
 NAME, ID = "inference.image", "inference.image_id"  # tags of the model version
+NUMBER = "inference.protocol"  # a tag as well, and a label of the image: by which protocol its code works with workers
 CODE = "inference.code"  # label of the image: the digest of the code that it carries
 log = logging.getLogger(__name__)
 
@@ -52,16 +54,25 @@ def build(
         log.info("%s: built %s, %.0f MB", model, tag, built.attrs["Size"] / 1e6)
         image_check.run(client, built.id, model, jobs)
         image = Image(_push(client, tag) or tag, built.id)
-    registry.tag(model.version, {NAME: image.name, ID: image.id})
+    registry.tag(model.version, {NAME: image.name, ID: image.id, NUMBER: str(PROTOCOL)})
     return model, image
 
 
 def find(registry: Registry, version: Version) -> Image:
-    """The image that was recorded with a version. Raises ModelError, with the command, if there is none."""
+    """The image that was recorded with a version.
+
+    Raises ModelError, with the command, if there is none, or if code of another protocol has built it.
+    """
     tags = registry.tags(version)
     if NAME not in tags or ID not in tags:
         raise ModelError(
             f"{version}: has no image, which the runners `docker` and `kubernetes` need. "
+            f"Run: python -m inference image build {version.name}:{version.version}"
+        )
+    if tags.get(NUMBER) != str(PROTOCOL):
+        raise ModelError(
+            f"{version}: its image {tags[NAME]} has protocol {tags.get(NUMBER, 'none')}, and this code has {PROTOCOL}: "
+            "another version of this project has built it. "
             f"Run: python -m inference image build {version.name}:{version.version}"
         )
     return Image(tags[NAME], tags[ID])
@@ -108,6 +119,11 @@ def verify(client: Any, model: Model) -> str:
         raise ModelError(
             f"{model}: the image {image.name} is {found.id}, and the run was planned with {image.id}. {rebuild}"
         )
+    number = found.labels.get(NUMBER, "none")
+    if number != str(PROTOCOL):
+        raise ModelError(
+            f"{model}: the image {image.name} has protocol {number}, and this code has {PROTOCOL}. {rebuild}"
+        )
     return image.name
 
 
@@ -135,7 +151,7 @@ def _build(client: Any, model: Model, files: Path, torch: str | None) -> str:
     import docker
 
     labels = {"inference.model": model.version.name, "inference.version": model.version.version}
-    labels[CODE] = image_context.code()
+    labels |= {CODE: image_context.code(), NUMBER: str(PROTOCOL)}
     with image_context.made(model, files) as folder:
         arguments = image_context.arguments(model, torch)
         content = json.dumps([digest(folder), arguments, labels], sort_keys=True)

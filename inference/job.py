@@ -12,13 +12,15 @@ import re
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, model_validator
 
 from inference import yaml_file
 from inference.errors import JobError
 from inference.fields import Duration, Expression, JobName, Section, Tag, Text, explain
 from inference.placement import Placement
 from inference.sections import Checks, Model, Notify, Resources, Retries, Schedule, Sizes, Source, Timeouts
+
+STORED = "stored"  # context of validation: the job of a run, whose fields fitted together by the rules of its time
 
 
 class Job(Section):
@@ -56,7 +58,9 @@ class Job(Section):
     notify: Notify = Notify()
 
     @model_validator(mode="after")
-    def _consistent(self) -> Job:
+    def _consistent(self, info: ValidationInfo) -> Job:
+        if info.context == STORED:
+            return self
         if self.source.changes == "none" and self.deduplicate:
             raise ValueError("deduplicate: true needs source.changes: hash, since equal inputs are found by hash")
         if self.source.changes == "none" and self.source.cursor:

@@ -9,7 +9,7 @@ from sqlalchemy.engine import Connection
 
 from inference import check, lease, queries, search, table
 from inference.check import Run, Verdict
-from inference.database import PLAN_TIMEOUT, PREDICTIONS, Databases
+from inference.database import PREDICTIONS, Databases
 from inference.errors import RequestError, TakenOver
 from inference.queries import fill
 
@@ -22,9 +22,9 @@ def publish(databases: Databases, run_id: int) -> Verdict:
     Raises TakenOver if a later run owns the job, WorkLost if Postgres emptied the work tables.
     """
     started = time.monotonic()
-    with databases.begin(PREDICTIONS, PLAN_TIMEOUT) as connection:
+    with check.concluding(databases, run_id) as connection:
         run = check.read_run(connection, run_id)
-        lease.lock(connection, run.job.name)
+        lease.lock(connection, run.job_name)
         queries.run(connection, check.SQL["lock_run"], run_id=run_id)
         run = check.read_run(connection, run_id)
         if run.state in ("published", "empty") or (run.state == "held" and not run.approved):
@@ -37,7 +37,7 @@ def publish(databases: Databases, run_id: int) -> Verdict:
         check.require_tables(connection, run)
         deleted = _merge(connection, run)
         queries.run(connection, SQL["record"], run_id=run_id, deleted=deleted, seconds=time.monotonic() - started)
-        lease.clear(connection, run.job.name)
+        lease.clear(connection, run.job_name)
     return Verdict(run_id, "published", f"run {run_id} is published: {run.message}", True)
 
 
@@ -50,7 +50,7 @@ def release(databases: Databases, run_id: int) -> str:
         scored = queries.run(connection, SQL["has_gone"], name=name).scalar()
     if scored:
         return publish(databases, run_id).message
-    return f"run {run_id} is released: the next run of {run.job.name} may plan {run.planned} rows"
+    return f"run {run_id} is released: the next run of {run.job_name} may plan {run.planned} rows"
 
 
 def discard(databases: Databases, run_id: int) -> str:

@@ -27,7 +27,7 @@ def staged(databases: Databases, run_id: int, limit: int) -> list[dict[str, Any]
         if not queries.run(connection, publish.SQL["has_gone"], name=name).scalar():
             raise RequestError(
                 f"run {run_id} is {run.state}, and its results are dropped. What a published run put into quarantine: "
-                f"python -m inference quarantine list {run.job.name}"
+                f"python -m inference quarantine list {run.job_name}"
             )
         keys = queries.as_text(search.key_names(len(run.job.source.key)), "w")
         rows = queries.run(connection, SQL["staged"], {**run.parts, "key_text": keys}, limit=limit).mappings()

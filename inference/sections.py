@@ -110,6 +110,7 @@ class Timeouts(Section):
     plan: Timeout = Field("60min", description="Finding the pending rows and writing the work list.")
     page: Timeout = Field("5min", description="Reading or writing one chunk.")
     batch: Timeout = Field("10min", description="One call of the model.")
+    publish: Timeout = Field("60min", description="Checking a run's results; and then, again as long, publishing them.")
 
 
 class OutputCheck(Section):

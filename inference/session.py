@@ -82,4 +82,4 @@ class Session:
             return TakenOver(
                 "the work tables of this plan are gone: a later plan or run has taken over. Nothing was written"
             )
-        return explained(error, self._name, self._timeout)
+        return explained(error, self._name, self._timeout, "timeouts.page")

@@ -10,9 +10,18 @@ from sqlalchemy.engine import Connection
 
 from inference import host, queries
 from inference.errors import PermanentError, TakenOver
+from inference.protocol import require_format
 from inference.signature import Signature
 
 SQL = queries.load("shard")
+
+# What the definition of a run may lack, if older code has planned it: the defaults of a job file, without pydantic.
+DEFAULTS: dict[str, Any] = {
+    "source": {"connection": "predictions", "schema": "public", "where": None, "cursor": None, "changes": "hash"},
+    "sizes": {"chunk_rows": 2048, "chunk_bytes": 8_388_608, "batch_rows": None, "rows_per_second": None},
+    "model": {"allow_pickle": False},
+    "max_parallel_shards": 2,
+}
 
 
 @dataclass(frozen=True)
@@ -69,7 +78,8 @@ def begin(connection: Connection, run_id: int, generation: int, number: int) -> 
             f"run {run_id} is {run['state']} in generation {run['generation']}: generation {generation} of it "
             "has nothing to do any more, or another run of the job has begun"
         )
-    definition = run["definition"]
+    require_format(run["definition"], run_id)
+    definition = completed(run["definition"])
     fixed = definition["sizes"]["batch_rows"]
     values["host_class"] = None if fixed else host.kind()
     row = queries.run(connection, SQL["begin"], host=host.name(), batch_rows=fixed, **values).mappings().first()
@@ -91,13 +101,21 @@ def begin(connection: Connection, run_id: int, generation: int, number: int) -> 
         signature=Signature.from_json(run["inputs"], run["outputs"]),
         page_timeout=run["page_timeout"],
         batch_seconds=run["batch_seconds"],
-        rows_per_second=(definition["sizes"].get("rows_per_second") or math.inf) / definition["max_parallel_shards"],
+        rows_per_second=(definition["sizes"]["rows_per_second"] or math.inf) / definition["max_parallel_shards"],
         deaths=row["deaths"],
         apart=range(row["apart_from"], row["apart_to"]),
         culprits={int(ordinal): how for ordinal, how in row["culprits"].items()},
         dense=run["dense"],
         inputs_kept=run["inputs_kept"],
     )
+
+
+def completed(definition: dict[str, Any]) -> dict[str, Any]:
+    """A stored definition with a default for whatever a shard needs and the definition lacks."""
+    sections = {
+        name: {**default, **definition.get(name, {})} for name, default in DEFAULTS.items() if isinstance(default, dict)
+    }
+    return {**DEFAULTS, **definition, **sections}
 
 
 def register(connection: Connection, shard: Shard) -> None:

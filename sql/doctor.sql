@@ -33,3 +33,6 @@ JOIN prediction.shard s USING (run_id)
 CROSS JOIN LATERAL jsonb_to_recordset(s.backends) AS b (pid integer, started timestamptz)
 JOIN pg_stat_activity a ON a.pid = b.pid AND a.backend_start = b.started
 WHERE s.generation < r.generation OR r.state NOT IN ('planned', 'predicting');
+
+-- name: last_complete
+SELECT run_id, source_time FROM prediction.run WHERE job = %(job)s AND complete ORDER BY run_id DESC LIMIT 1;

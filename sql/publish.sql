@@ -53,11 +53,12 @@ SELECT model_id FROM prediction.run WHERE run_id = %(run_id)s;
 
 -- A run that was told to leave rows over, or had to, may not be the start of a window.
 -- name: record
-UPDATE prediction.run
+UPDATE prediction.run r
 SET state = 'published', deleted = %(deleted)s, heartbeat = clock_timestamp(), finished_at = clock_timestamp(),
     complete = request->>'mode' IN ('pending', 'rescore') AND deferred = 0
                AND (request->>'row_limit' IS NULL OR planned < (request->>'row_limit')::bigint),
-    timings = timings || jsonb_build_object('publish', %(seconds)s)
+    timings = timings || jsonb_build_object('publish', %(seconds)s),
+    published_after = (SELECT max(n.run_id) FROM prediction.run n WHERE n.job = r.job AND n.run_id > r.run_id)
 WHERE run_id = %(run_id)s;
 
 -- name: approve
