@@ -86,9 +86,9 @@ def read_run(connection: Connection, run_id: int) -> Run:
     )
 
 
-def validate(job: Job, outputs: tuple[Output, ...]) -> None:
-    """Raise JobError unless the job's output checks fit the model's outputs."""
-    kinds = {item.name: item.type for item in outputs}
+def validate(connection: Connection, job: Job, outputs: tuple[Output, ...]) -> None:
+    """Raise JobError unless the job's output checks fit the model's outputs, or those of a version before it."""
+    kinds = {**table.outputs_of(connection, job.name), **{item.name: item.type for item in outputs}}
     for name, wanted in job.checks.outputs.items():
         if name not in kinds:
             raise JobError(f"checks.outputs.{name}: is no output of {job.model.name}, which has: {', '.join(kinds)}")

@@ -47,7 +47,7 @@ class Decision:
     approved_rows: int = 0
 
 
-def take(connection: Connection, job: Job, caller: Caller) -> Decision:
+def take(connection: Connection, job: Job, caller: Caller, dry_run: bool) -> Decision:
     """Lock the job for this transaction, and decide between its open run and this caller."""
     lock(connection, job.name)
     own = queries.run(
@@ -74,6 +74,13 @@ def take(connection: Connection, job: Job, caller: Caller) -> Decision:
         return Decision(
             True,
             f"run {other.run_id} ({other.orchestrator}) is at work, last sign of life {other.silent:.0f} s ago",
+            own_id,
+        )
+    if dry_run:
+        return Decision(
+            True,
+            f"run {other.run_id} ({other.orchestrator}) is {other.state}, last sign of life {other.silent:.0f} s ago. "
+            "A dry run ends no other: the job's next run takes over, or now: python -m inference repair",
             own_id,
         )
     message = f"superseded by a later run ({caller.orchestrator}) after {other.silent:.0f} s without a sign of life"

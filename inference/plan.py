@@ -53,14 +53,17 @@ def plan(databases: Databases, job: Job, request: Request, model: Model, caller:
     """
     started = time.monotonic()
     with databases.begin(PREDICTIONS, job.timeouts.plan) as here, _source(databases, job, here) as there:
-        decision = lease.take(here, job, caller)
+        decision = lease.take(here, job, caller, request.dry_run)
         if decision.ended:
             return _ended_before(here, job, request, model, caller, decision)
         columns = source.describe(there, section(job))
         source.check_expressions(there, section(job), job.cost)
         signature.match(model.artifact.signature, columns, list(job.source.inputs), str(model))
-        check.validate(job, model.artifact.signature.outputs)
-        table.make(here, job, columns, model.artifact.signature.outputs, str(model), here is there)
+        check.validate(here, job, model.artifact.signature.outputs)
+        if request.dry_run:
+            table.try_out(here, job, columns, model.artifact.signature.outputs, str(model))
+        else:
+            table.make(here, job, columns, model.artifact.signature.outputs, str(model), here is there)
         replays = bool(queries.run(here, SQL["replays"], job=job.name).scalar())
         window_start, sweep = _window(here, job, request, model, replays)
         unique = source.has_unique_key(there, section(job))
@@ -82,7 +85,7 @@ def prepare(databases: Databases, job: Job, model: Model) -> None:
     with databases.begin(PREDICTIONS) as here, _source(databases, job, here) as there:
         lease.lock(here, job.name)
         columns = source.describe(there, section(job))
-        check.validate(job, model.artifact.signature.outputs)
+        check.validate(here, job, model.artifact.signature.outputs)
         table.make(here, job, columns, model.artifact.signature.outputs, str(model), here is there)
         access.grant(here)
 
@@ -154,11 +157,13 @@ def _window(here: Connection, job: Job, request: Request, model: Model, replays:
 def _plan_run(search: Search, caller: Caller, own: int | None, approved_rows: int, started: float) -> Planned:
     now = queries.run(search.there, SQL["source_time"]).scalar_one()
     run_id, generation = _add_run(search.here, search.job, search.request, search.model, caller, own, now)
-    lease.clear(search.here, search.job.name)
+    if not search.request.dry_run:
+        lease.clear(search.here, search.job.name)
     for connection in {search.here, search.there}:
         queries.run(connection, SQL["in_parallel"])
     candidates = searching.candidates(search)
-    searching.end_replays(search, candidates)
+    if not search.request.dry_run:
+        searching.end_replays(search, candidates)
     pending = searching.pending(search, candidates)
     found = None
     if search.values["row_limit"] is not None:
@@ -183,7 +188,7 @@ def _conclude(
         oldest = (
             queries.run(search.here, SQL["oldest"], job=search.job.name, oldest=found.oldest).scalar_one().isoformat()
         )
-    if counts.rows > allowed:
+    if counts.rows > allowed and not search.request.dry_run:
         table.drop_work(search.here, run_id, generation)
         message = (
             f"{counts.rows} rows are pending, above max_planned_rows {allowed}. If that is right: python -m inference "

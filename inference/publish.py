@@ -71,7 +71,8 @@ def _require_held(connection: Connection, run_id: int) -> Run:
 
 def _merge(connection: Connection, run: Run) -> int:
     """Write the run's rows into the live table; returns the number of deleted predictions."""
-    parts, values = _parts(run), {"run_id": run.run_id, "generation": run.generation, "job": run.job.name}
+    known = list(table.outputs_of(connection, run.job.name))
+    parts, values = _parts(run, known), {"run_id": run.run_id, "generation": run.generation, "job": run.job.name}
     values["model_id"] = queries.run(connection, SQL["model"], run_id=run.run_id).scalar_one()
     keeps = run.job.history == "append"
     if keeps:
@@ -96,8 +97,9 @@ def _conflict(connection: Connection, parts: dict[str, sql.Composable]) -> sql.C
     return fill(SQL["conflict"], **parts) if filled else sql.SQL("")
 
 
-def _parts(run: Run) -> dict[str, sql.Composable]:
-    key, outputs = list(run.job.source.key), [item.name for item in run.outputs]
+def _parts(run: Run, outputs: list[str]) -> dict[str, sql.Composable]:
+    """`outputs`: the columns of the target; those that this version does not have become NULL."""
+    key, given = list(run.job.source.key), {item.name for item in run.outputs}
     numbers = search.key_names(len(key))
     everything = [*key, *table.METADATA, *outputs]
     return {
@@ -112,6 +114,8 @@ def _parts(run: Run) -> dict[str, sql.Composable]:
         "work_key": queries.columns(numbers, "w"),
         "key_text": queries.as_text(numbers, "w"),
         "outputs": queries.columns(outputs),
-        "result_outputs": queries.columns(outputs, "r"),
+        "result_outputs": sql.SQL(", ").join(
+            queries.column(name, "r") if name in given else sql.SQL("NULL") for name in outputs
+        ),
         "new_outputs": queries.columns(outputs, "excluded"),
     }

@@ -158,7 +158,7 @@ def pending(search: Search, candidates: sql.Composable) -> sql.Composable:
         current.append(sql.SQL("p.model_id = %(model_id)s"))
     missing = fill(
         SQL["not_predicted"],
-        target=table.target(job.name),
+        target=table.seen(search.here, job.name),
         joined=keys_equal(job, "p", "c"),
         current=sql.SQL(" AND ").join(current),
     )
