@@ -12,7 +12,7 @@ from typing import Any
 from psycopg2 import sql
 from sqlalchemy.engine import Connection
 
-from inference import log_lines, queries, table
+from inference import log_lines, queries, table, work
 from inference.database import PLAN_TIMEOUT, PREDICTIONS, Databases
 from inference.errors import CheckFailed, InferenceError, JobError, PermanentError, TakenOver, WorkLost
 from inference.job import Job
@@ -124,13 +124,16 @@ def check(databases: Databases, run_id: int) -> Verdict:
 
 
 def require_tables(connection: Connection, run: Run) -> None:
-    """Raise WorkLost if a crash of Postgres emptied the work tables, PermanentError if a shard is not done."""
-    if not queries.run(connection, SQL["sentinels"], run.parts).scalar():
-        message = (
-            f"run {run.run_id}: work tables lost: Postgres restarted and emptied them. Nothing was published; the next "
-            "run plans the same rows again"
+    """Raise WorkLost if the work tables are gone, or empty after a crash of Postgres, PermanentError if a shard is not
+    done."""
+    names = {f"{name}_name": f"prediction_work.{name}_{run.run_id}_{run.generation}" for name in ("work", "result")}
+    if not queries.run(connection, SQL["there"], **names).scalar():
+        raise WorkLost(
+            f"run {run.run_id}: its work tables are gone: dropped by hand, or lost with a restored backup. "
+            "Nothing was published; the next run plans the same rows again"
         )
-        raise WorkLost(message)
+    if not queries.run(connection, SQL["sentinels"], run.parts).scalar():
+        raise work.lost(run.run_id)
     unfinished = queries.run(connection, SQL["unfinished"], run_id=run.run_id, generation=run.generation).all()
     if unfinished:
         numbers = ", ".join(str(row.shard) for row in unfinished)

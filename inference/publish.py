@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 from inference import check, lease, queries, search, table
 from inference.check import Run, Verdict
 from inference.database import PLAN_TIMEOUT, PREDICTIONS, Databases
-from inference.errors import RequestError, TakenOver
+from inference.errors import RequestError, TakenOver, WorkLost
 from inference.queries import fill
 
 SQL = queries.load("publish")
@@ -23,10 +23,7 @@ def publish(databases: Databases, run_id: int) -> Verdict:
     """
     started = time.monotonic()
     with databases.begin(PREDICTIONS, PLAN_TIMEOUT) as connection:
-        run = check.read_run(connection, run_id)
-        lease.lock(connection, run.job.name)
-        queries.run(connection, check.SQL["lock_run"], run_id=run_id)
-        run = check.read_run(connection, run_id)
+        run = _locked(connection, run_id)
         if run.state in ("published", "empty") or (run.state == "held" and not run.approved):
             # Published but not reported: an earlier attempt of this task got no answer to its COMMIT.
             news = run.state == "published" and run.report is None
@@ -34,27 +31,26 @@ def publish(databases: Databases, run_id: int) -> Verdict:
             return Verdict(run_id, run.state, message, news)
         if run.state not in ("checked", "held"):
             raise TakenOver(f"run {run_id} is {run.state}, so it is not published: {run.message}")
-        check.require_tables(connection, run)
-        deleted = _merge(connection, run)
-        queries.run(connection, SQL["record"], run_id=run_id, deleted=deleted, seconds=time.monotonic() - started)
-        lease.clear(connection, run.job.name)
-    return Verdict(run_id, "published", f"run {run_id} is published: {run.message}", True)
+        return _publish(connection, run, started)
 
 
 def release(databases: Databases, run_id: int) -> str:
-    """Let a held run go on: publish its results, or allow the next run to plan as many rows."""
-    with databases.begin(PREDICTIONS) as connection:
+    """Let a held run go on: publish its results, or allow the next run to plan as many rows.
+
+    Raises RequestError if it is not held (any more), WorkLost like `publish`.
+    """
+    started = time.monotonic()
+    with check.recorded(databases, run_id, WorkLost), databases.begin(PREDICTIONS, PLAN_TIMEOUT) as connection:
         run = _require_held(connection, run_id)
         queries.run(connection, SQL["approve"], run_id=run_id)
         name = f"prediction_work.result_{run_id}_{run.generation}"
-        scored = queries.run(connection, SQL["has_gone"], name=name).scalar()
-    if scored:
-        return publish(databases, run_id).message
+        if queries.run(connection, SQL["has_gone"], name=name).scalar():
+            return _publish(connection, run, started).message
     return f"run {run_id} is released: the next run of {run.job.name} may plan {run.planned} rows"
 
 
 def discard(databases: Databases, run_id: int) -> str:
-    """End a held run without publishing it."""
+    """End a held run without publishing it. Raises RequestError if it is not held (any more)."""
     with databases.begin(PREDICTIONS) as connection:
         run = _require_held(connection, run_id)
         queries.run(connection, check.SQL["fail"], run_id=run_id, message=f"discarded: {run.message}")
@@ -62,8 +58,23 @@ def discard(databases: Databases, run_id: int) -> str:
     return f"run {run_id} is discarded: its rows are pending again"
 
 
+def _publish(connection: Connection, run: Run, started: float) -> Verdict:
+    check.require_tables(connection, run)
+    deleted = _merge(connection, run)
+    queries.run(connection, SQL["record"], run_id=run.run_id, deleted=deleted, seconds=time.monotonic() - started)
+    lease.clear(connection, run.job.name)
+    return Verdict(run.run_id, "published", f"run {run.run_id} is published: {run.message}", True)
+
+
+def _locked(connection: Connection, run_id: int) -> Run:
+    """The run as it stands once nobody else plans or publishes for its job, or ends it."""
+    lease.lock(connection, check.read_run(connection, run_id).job.name)
+    queries.run(connection, check.SQL["lock_run"], run_id=run_id)
+    return check.read_run(connection, run_id)
+
+
 def _require_held(connection: Connection, run_id: int) -> Run:
-    run = check.read_run(connection, run_id)
+    run = _locked(connection, run_id)
     if run.state != "held":
         raise RequestError(f"run {run_id} is {run.state}; only a held run can be released or discarded")
     return run

@@ -6,7 +6,7 @@ import io
 import json
 import math
 from collections.abc import Iterator
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 import numpy as np
 import psycopg2
@@ -82,14 +82,15 @@ class Reader:
         read, lost, last = [], [], after
         self._octets_left = self._work.sizes["chunk_bytes"]
         for part, outcome in bisect(range(after + 1, upto + 1), self._page, FAULTS):
-            if isinstance(outcome, BaseException):
-                lost.append(quarantined(part[0], None, outcome))
+            found = self._alone(part) if isinstance(outcome, BaseException) else outcome
+            if isinstance(found, Lost):
+                lost.append(found)
                 last = part[0]
             else:
-                if len(outcome.rows):
-                    read.append(outcome.rows)
-                lost += outcome.lost
-                last = outcome.upto
+                if len(found.rows):
+                    read.append(found.rows)
+                lost += found.lost
+                last = found.upto
                 if last < part[-1] or self._octets_left <= 0:
                     break
         return Chunk(after, last, join(read) if read else self._none(), lost)
@@ -116,6 +117,37 @@ class Reader:
                 "the same rows again"
             )
         return page
+
+    def _alone(self, ordinals: range) -> Union[Chunk, Lost]:
+        """A row that cannot be read, once more: the value that is no good and its hash must be of one moment."""
+        session, relation, values = self._listed(ordinals[0] - 1, ordinals[0])
+        values = {**values, "octets": self._octets_left}
+
+        def read(connection: Connection) -> Union[Chunk, Lost]:
+            queries.run(connection, SQL["one_moment"])
+            found = self._hash(connection, relation, values)
+            try:
+                with connection.begin_nested():
+                    return self._fetch(connection, relation, values)
+            except FAULTS as error:
+                return quarantined(ordinals[0], found, error)
+
+        return session.attempt(read)
+
+    def _hash(
+        self, connection: Connection, relation: dict[str, sql.Composable], values: dict[str, Any]
+    ) -> Optional[bytes]:
+        """The hash of one row's present input, without reading it; None where nothing is hashed, or that fails too."""
+        parts = {
+            **self._joined(relation),
+            "hash": source.input_hash(self._work.source, queries.columns(self._work.source["inputs"], "s")),
+        }
+        try:
+            with connection.begin_nested():
+                found = queries.run(connection, SQL["hash"], parts, **values).scalar()
+        except FAULTS:
+            return None
+        return found and bytes.fromhex(found.replace("-", ""))
 
     def _fetch(self, connection: Connection, relation: dict[str, sql.Composable], values: dict[str, Any]) -> Chunk:
         section, inputs = self._work.source, self._work.source["inputs"]

@@ -18,6 +18,12 @@ COPY (
     FROM {work} w LEFT JOIN {rows} s ON {joined}
     WHERE {selected}) TO STDOUT (FORMAT binary);
 
+-- name: one_moment
+SET TRANSACTION ISOLATION LEVEL REPEATABLE READ;
+
+-- name: hash
+SELECT CAST({hash} AS text) FROM {work} w JOIN {rows} s ON {joined} WHERE {selected};
+
 -- Most rows between the first and the last key of the page are in it: Postgres need not look up each by itself.
 -- name: in_range
 s.{key} >= (SELECT {work_key} FROM {work} WHERE ordinal > %(after)s AND NOT duplicate ORDER BY ordinal LIMIT 1)
