@@ -16,7 +16,7 @@ from croniter import croniter
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DataError
 
-from inference import access, check, lease, queries, signature, source, table, worklist
+from inference import access, check, lease, quarantine, queries, signature, source, table, worklist
 from inference import search as searching
 from inference.database import PREDICTIONS, Databases, said
 from inference.errors import RunHeld, SourceError
@@ -163,7 +163,7 @@ def _plan_run(search: Search, caller: Caller, own: int | None, approved_rows: in
         queries.run(connection, SQL["in_parallel"])
     candidates = searching.candidates(search)
     if not search.request.dry_run:
-        searching.end_replays(search, candidates)
+        quarantine.settle(search, candidates)
     pending = searching.pending(search, candidates)
     found = None
     if search.values["row_limit"] is not None:
@@ -213,6 +213,7 @@ def _record(here: Connection, run_id: int, planned: Planned, search: Search | No
         pending=planned.pending,
         planned=planned.planned,
         sweep=bool(search and search.sweep),
+        searched=search is not None,
         window_start=search.window_start if search else None,
         complete=everything and planned.state == "empty",  # of a planned run, publish decides
         oldest=planned.oldest_pending,

@@ -170,14 +170,6 @@ def pending(search: Search, candidates: sql.Composable) -> sql.Composable:
     return fill(SQL["pending"], candidates=candidates, condition=condition)
 
 
-def end_replays(search: Search, candidates: sql.Composable) -> None:
-    """Resolve entries to replay whose row is gone: they would make every run a sweep."""
-    if search.replays and search.request.mode != "key_range":
-        key_text = queries.as_text(key_names(len(search.job.source.key)), "c")
-        parts = {"candidates": candidates, "key_text": key_text}
-        queries.run(search.here, SQL["end_replays"], parts, **search.values)
-
-
 def key_names(count: int) -> list[str]:
     """What key columns are called in work tables, where a key's own name could meet another column's."""
     return [f"key{number}" for number in range(1, count + 1)]

@@ -42,11 +42,6 @@ NOT EXISTS (
 EXISTS (
     SELECT FROM prediction.quarantine q WHERE q.job = %(job)s AND q.state = 'replay' AND q.key = {key_text})
 
--- name: end_replays
-UPDATE prediction.quarantine q SET state = 'resolved', resolved_at = now()
-WHERE q.job = %(job)s AND q.state = 'replay'
-  AND NOT EXISTS (SELECT FROM {candidates} c WHERE q.key = {key_text});
-
 -- name: pending
 SELECT c.* FROM {candidates} c WHERE {condition}
 
