@@ -13,7 +13,7 @@ from typing import Any
 from psycopg2 import sql
 from sqlalchemy.engine import Connection
 
-from inference import definition, log_lines, queries, table
+from inference import definition, log_lines, queries, table, work
 from inference.database import PREDICTIONS, Databases
 from inference.errors import CheckFailed, InferenceError, JobError, PermanentError, TakenOver, WorkLost
 from inference.job import Job
@@ -94,9 +94,9 @@ def read_run(connection: Connection, run_id: int) -> Run:
     )
 
 
-def validate(job: Job, outputs: tuple[Output, ...]) -> None:
-    """Raise JobError unless the job's output checks fit the model's outputs."""
-    kinds = {item.name: item.type for item in outputs}
+def validate(connection: Connection, job: Job, outputs: tuple[Output, ...]) -> None:
+    """Raise JobError unless the job's output checks fit the model's outputs, or those of a version before it."""
+    kinds = {**table.outputs_of(connection, job.name), **{item.name: item.type for item in outputs}}
     for name, wanted in job.checks.outputs.items():
         if name not in kinds:
             raise JobError(f"checks.outputs.{name}: is no output of {job.model.name}, which has: {', '.join(kinds)}")
@@ -141,13 +141,16 @@ def concluding(databases: Databases, run_id: int) -> Iterator[Connection]:
 
 
 def require_tables(connection: Connection, run: Run) -> None:
-    """Raise WorkLost if a crash of Postgres emptied the work tables, PermanentError if a shard is not done."""
-    if not queries.run(connection, SQL["sentinels"], run.parts).scalar():
-        message = (
-            f"run {run.run_id}: work tables lost: Postgres restarted and emptied them. Nothing was published; the next "
-            "run plans the same rows again"
+    """Raise WorkLost if the work tables are gone, or empty after a crash of Postgres, PermanentError if a shard is not
+    done."""
+    names = {f"{name}_name": f"prediction_work.{name}_{run.run_id}_{run.generation}" for name in ("work", "result")}
+    if not queries.run(connection, SQL["there"], **names).scalar():
+        raise WorkLost(
+            f"run {run.run_id}: its work tables are gone: dropped by hand, or lost with a restored backup. "
+            "Nothing was published; the next run plans the same rows again"
         )
-        raise WorkLost(message)
+    if not queries.run(connection, SQL["sentinels"], run.parts).scalar():
+        raise work.lost(run.run_id)
     unfinished = queries.run(connection, SQL["unfinished"], run_id=run.run_id, generation=run.generation).all()
     if unfinished:
         numbers = ", ".join(str(row.shard) for row in unfinished)

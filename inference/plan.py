@@ -15,7 +15,7 @@ from croniter import croniter
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DataError
 
-from inference import access, check, definition, lease, queries, signature, source, table, worklist
+from inference import access, check, definition, lease, quarantine, queries, signature, source, table, worklist
 from inference import search as searching
 from inference.database import PREDICTIONS, Databases, said
 from inference.errors import RunHeld, SourceError
@@ -66,14 +66,17 @@ def plan(databases: Databases, job: Job, request: Request, model: Model, caller:
         _source(databases, job, here) as there,
     ):
         clock = _clock(there)  # first: the time there is that of its transaction's first statement
-        decision = lease.take(here, job, caller)
+        decision = lease.take(here, job, caller, request.dry_run)
         if decision.ended:
             return _ended_before(here, job, request, model, caller, decision, clock)
         columns = source.describe(there, section(job))
         source.check_expressions(there, section(job), job.cost)
         signature.match(model.artifact.signature, columns, list(job.source.inputs), str(model))
-        check.validate(job, model.artifact.signature.outputs)
-        table.make(here, job, columns, model.artifact.signature.outputs, str(model), here is there)
+        check.validate(here, job, model.artifact.signature.outputs)
+        if request.dry_run:
+            table.try_out(here, job, columns, model.artifact.signature.outputs, str(model))
+        else:
+            table.make(here, job, columns, model.artifact.signature.outputs, str(model), here is there)
         replays = bool(queries.run(here, SQL["replays"], job=job.name).scalar())
         window_start, sweep = _window(here, job, request, model, replays, clock)
         unique, view = source.has_unique_key(there, section(job)), source.is_view(there, section(job))
@@ -98,7 +101,7 @@ def prepare(databases: Databases, job: Job, model: Model) -> None:
     with databases.begin(PREDICTIONS) as here, _source(databases, job, here) as there:
         lease.lock(here, job.name)
         columns = source.describe(there, section(job))
-        check.validate(job, model.artifact.signature.outputs)
+        check.validate(here, job, model.artifact.signature.outputs)
         table.make(here, job, columns, model.artifact.signature.outputs, str(model), here is there)
         access.grant(here)
 
@@ -191,9 +194,11 @@ def _sweep_is_due(here: Connection, job: Job, now: datetime) -> bool:
 def _plan_run(search: Search, caller: Caller, decision: lease.Decision, clock: Clock, started: float) -> Planned:
     own, approved_rows = decision.own_run_id, decision.approved_rows
     run_id, generation = _add_run(search.here, search.job, search.request, search.model, caller, own, clock)
-    lease.clear(search.here, search.job.name)
+    if not search.request.dry_run:
+        lease.clear(search.here, search.job.name)
     candidates = searching.candidates(search)
-    searching.end_replays(search, candidates)
+    if not search.request.dry_run:
+        quarantine.settle(search, candidates)
     counts = worklist.create(search, run_id, generation, candidates)
     gone = worklist.judge_gone(search, run_id, generation)
     planned = _conclude(search, run_id, generation, counts, approved_rows, gone)
@@ -212,7 +217,7 @@ def _conclude(search: Search, run_id: int, generation: int, counts: Counts, appr
         oldest = (
             queries.run(search.here, SQL["oldest"], job=search.job.name, oldest=counts.oldest).scalar_one().isoformat()
         )
-    if counts.rows > allowed:
+    if counts.rows > allowed and not search.request.dry_run:
         table.drop_work(search.here, run_id, generation)
         message = (
             f"{counts.rows} rows are pending, above max_planned_rows {allowed}. If that is right: python -m inference "
@@ -238,6 +243,7 @@ def _record(here: Connection, run_id: int, planned: Planned, search: Search | No
         pending=planned.pending,
         planned=planned.planned,
         sweep=bool(search and search.sweep),
+        searched=search is not None,
         window_start=search.window_start if search else None,
         complete=everything and planned.state == "empty",  # of a planned run, publish decides
         oldest=planned.oldest_pending,

@@ -7,7 +7,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 import numpy as np
 import psycopg2
@@ -96,14 +96,15 @@ class Reader:
         read, lost, last = [], [], after
         self._octets_left = self._work.sizes["chunk_bytes"]
         for part, outcome in bisect(range(after + 1, upto + 1), self._page, FAULTS):
-            if isinstance(outcome, BaseException):
-                lost.append(quarantined(part[0], None, outcome))
+            found = self._alone(part) if isinstance(outcome, BaseException) else outcome
+            if isinstance(found, Lost):
+                lost.append(found)
                 last = part[0]
             else:
-                if len(outcome.rows):
-                    read.append(outcome.rows)
-                lost += outcome.lost
-                last = outcome.upto
+                if len(found.rows):
+                    read.append(found.rows)
+                lost += found.lost
+                last = found.upto
                 if last < part[-1] or self._octets_left <= 0:
                     break
         return Chunk(after, last, join(read) if read else self._none(), lost)
@@ -141,6 +142,32 @@ class Reader:
                 "the same rows again"
             )
         return page
+
+    def _alone(self, ordinals: range) -> Union[Chunk, Lost]:
+        """A row that cannot be read, once more: the value that is no good must be the one that its hash is of."""
+        while True:
+            before = self._hash(ordinals)
+            try:
+                return self._page(ordinals)
+            except FAULTS as error:
+                if self._hash(ordinals) == before:
+                    return quarantined(ordinals[0], before, error)
+
+    def _hash(self, ordinals: range) -> Optional[bytes]:
+        """The hash of one row's present input, without reading it; None where nothing is hashed, or that fails too."""
+        session, relation, values = self._listed(ordinals[0] - 1, ordinals[0])
+        kept = self._work.inputs_kept
+        hashed = column("input_hash", "w") if kept else source.input_hash(self._work.source, self._columns, "s")
+
+        def ask(connection: Connection) -> Any:
+            parts = {**self._joined(relation), "hash": hashed}
+            return queries.run(connection, SQL["hash"], parts, **values).scalar()
+
+        try:
+            found = session.attempt(ask)
+        except FAULTS:
+            return None
+        return found and bytes.fromhex(found.replace("-", ""))
 
     def _fetch(self, connection: Connection, relation: dict[str, sql.Composable], values: dict[str, Any]) -> Chunk:
         section, inputs = self._work.source, [self._columns[name] for name in self._work.source["inputs"]]

@@ -39,6 +39,7 @@ def repair(databases: Databases, jobs: Iterable[Job]) -> Iterator[str]:
     for job in status.known(databases):
         with databases.begin(PREDICTIONS) as connection:
             lease.lock(connection, job)
+            queries.run(connection, lease.SQL["clock_set_back"], job=job)
             dead = dead_run(connection, job)
             if dead:
                 queries.run(connection, check.SQL["fail"], run_id=dead.run_id, message=f"ended by repair: {dead.text}")

@@ -181,7 +181,7 @@ def pending(search: Search) -> sql.Composable:
         current.append(sql.SQL("p.model_id = %(model_id)s"))
     missing = fill(
         SQL["not_predicted"],
-        target=table.target(job.name),
+        target=table.seen(search.here, job.name),
         joined=keys_equal(job, "p", "c"),
         current=sql.SQL(" AND ").join(current),
     )
@@ -192,14 +192,6 @@ def pending(search: Search) -> sql.Composable:
     condition = {"pending": due, "rescore": due, "key_range": sql.SQL("true"), "replay": replayed}[mode]
     counted = sql.SQL("candidate") if search.unique else fill(SQL["counted"], keys=queries.columns(names, "c"))
     return fill(SQL["pending"], candidates=counted, condition=condition)
-
-
-def end_replays(search: Search, candidates: sql.Composable) -> None:
-    """Resolve entries to replay whose row is gone: they would make every run a sweep."""
-    if search.replays and search.request.mode != "key_range":
-        key_text = queries.as_text(key_names(len(search.job.source.key)), "c")
-        parts = {"with_candidates": candidates, "key_text": key_text}
-        queries.run(search.here, SQL["end_replays"], parts, **search.values)
 
 
 key_names = source.key_names

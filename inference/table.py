@@ -10,7 +10,7 @@ from inference import access, queries, source
 from inference.database import SESSION, code, said
 from inference.errors import ConfigurationError, ModelError, SourceError
 from inference.job import Job
-from inference.queries import column, expression, fill, table, work_table
+from inference.queries import Identifier, column, expression, fill, table, work_table
 from inference.signature import Output
 from inference.source import Column
 
@@ -25,6 +25,20 @@ RESERVED = {*METADATA, "model_name", "model_version", "ordinal", "outcome", "err
 def target(job: str) -> sql.Composable:
     """The live slot: what publish writes and the view shows."""
     return table(f"{job}__blue")
+
+
+def seen(connection: Connection, job: str) -> sql.Composable:
+    """What a search compares with: the target, or the empty table of a dry run before there is one."""
+    if _columns(connection, f"{job}__blue"):
+        return target(job)
+    return Identifier("pg_temp", f"{job}__blue")
+
+
+def outputs_of(connection: Connection, job: str) -> dict[str, str]:
+    """The outputs that the target has columns for, of whatever version, with their types; none without a target."""
+    existing = _columns(connection, f"{job}__blue")
+    names = list(existing)
+    return {name: existing[name] for name in names[names.index(METADATA[-1]) + 1 :]} if names else {}
 
 
 def history(job: str) -> sql.Composable:
@@ -72,30 +86,44 @@ def make(
 
 def ensure(connection: Connection, job: Job, keys: list[Column], outputs: tuple[Output, ...], model: str) -> None:
     """Make or extend the job's tables and view. Raises ModelError or SourceError where they do not fit."""
-    _refuse_names(outputs, [key.name for key in keys], model)
-    existing = _columns(connection, f"{job.name}__blue")
+    existing = _compare(connection, job, keys, outputs, model)
     if existing:
-        _compare_keys(connection, job, keys, existing)
-        _extend(connection, job, outputs, existing, model)
+        _extend(connection, job, outputs, existing)
     else:
-        parts = {
-            "target": target(job.name),
-            "keys": _definitions(keys),
-            "key": queries.columns(job.source.key),
-            "outputs": _outputs(outputs),
-        }
-        try:
-            queries.run(connection, SQL["create_target"], parts)
-        except DBAPIError as error:
-            if code(error) != UNDEFINED_OBJECT:
-                raise
-            raise SourceError(
-                f"source.key: the predictions' database cannot hold this key: {said(error)}. Cast the key to a "
-                "built-in type in a view."
-            ) from None
+        _create_target(connection, job, keys, outputs, {"kind": sql.SQL("TABLE"), "target": target(job.name)})
     if job.history == "append" and not _columns(connection, f"{job.name}__history"):
         queries.run(connection, SQL["create_history"], {"history": history(job.name), "target": target(job.name)})
     _create_view(connection, job, [item.name for item in outputs])
+
+
+def try_out(
+    connection: Connection, job: Job, columns: dict[str, Column], outputs: tuple[Output, ...], model: str
+) -> None:
+    """For a dry run: raise what `make` would raise, and make nothing that outlives the transaction."""
+    keys = [columns[name] for name in job.source.key]
+    if not _compare(connection, job, keys, outputs, model):
+        parts = {"kind": sql.SQL("TEMPORARY TABLE"), "target": seen(connection, job.name)}
+        _create_target(connection, job, keys, outputs, parts)
+
+
+def _create_target(
+    connection: Connection, job: Job, keys: list[Column], outputs: tuple[Output, ...], parts: dict[str, sql.Composable]
+) -> None:
+    parts = {
+        **parts,
+        "keys": _definitions(keys),
+        "key": queries.columns(job.source.key),
+        "outputs": _outputs(outputs),
+    }
+    try:
+        queries.run(connection, SQL["create_target"], parts)
+    except DBAPIError as error:
+        if code(error) != UNDEFINED_OBJECT:
+            raise
+        raise SourceError(
+            f"source.key: the predictions' database cannot hold this key: {said(error)}. Cast the key to a "
+            "built-in type in a view."
+        ) from None
 
 
 def create_current(connection: Connection, job: Job, columns: dict[str, Column]) -> None:
@@ -193,7 +221,19 @@ def _outputs(outputs: tuple[Output, ...]) -> sql.Composable:
     )
 
 
-def _compare_keys(connection: Connection, job: Job, keys: list[Column], existing: dict[str, str]) -> None:
+def _compare(
+    connection: Connection, job: Job, keys: list[Column], outputs: tuple[Output, ...], model: str
+) -> dict[str, str]:
+    """The target's columns, none without a target. Raises ModelError or SourceError where they do not fit."""
+    _refuse_names(outputs, [key.name for key in keys], model)
+    existing = _columns(connection, f"{job.name}__blue")
+    if existing:
+        _compare_keys(job, keys, existing)
+        _refuse_retyped(connection, job, outputs, model)
+    return existing
+
+
+def _compare_keys(job: Job, keys: list[Column], existing: dict[str, str]) -> None:
     names = list(existing)
     had = {name: existing[name] for name in names[: names.index(METADATA[0])]}
     wanted = {key.name: key.type for key in keys}
@@ -205,21 +245,20 @@ def _compare_keys(connection: Connection, job: Job, keys: list[Column], existing
         )
 
 
-def _extend(
-    connection: Connection, job: Job, outputs: tuple[Output, ...], existing: dict[str, str], model: str
-) -> None:
-    names = list(existing)
-    had = {name: existing[name] for name in names[names.index(METADATA[-1]) + 1 :]}
-    wanted = {item.name: queries.run(connection, SQL["canonical"], type=item.type).scalar_one() for item in outputs}
-    for name, kind in had.items():
-        if wanted.get(name, kind) != kind or name not in wanted:
-            now = f"is now {wanted[name]}" if name in wanted else "is missing"
-            raise ModelError(
-                f"{model}: output {name!r} was {kind} in prediction.{job.name} and {now}. People query that column: "
-                "register a version with the old output, or give the job a new name."
-            )
+def _refuse_retyped(connection: Connection, job: Job, outputs: tuple[Output, ...], model: str) -> None:
+    had = outputs_of(connection, job.name)
     for item in outputs:
-        if item.name not in had:
+        kind = queries.run(connection, SQL["canonical"], type=item.type).scalar_one()
+        if had.get(item.name, kind) != kind:
+            raise ModelError(
+                f"{model}: output {item.name!r} was {had[item.name]} in prediction.{job.name} and is now {kind}. "
+                "People query that column: register a version with the old output, or give the job a new name."
+            )
+
+
+def _extend(connection: Connection, job: Job, outputs: tuple[Output, ...], existing: dict[str, str]) -> None:
+    for item in outputs:
+        if item.name not in existing:
             parts = {"column": column(item.name), "type": expression(item.type)}
             queries.run(connection, SQL["add_column"], {"target": target(job.name), **parts})
             if _columns(connection, f"{job.name}__history"):

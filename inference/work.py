@@ -9,7 +9,7 @@ from typing import Any, Optional
 from sqlalchemy.engine import Connection
 
 from inference import host, queries
-from inference.errors import PermanentError, TakenOver
+from inference.errors import PermanentError, TakenOver, WorkLost
 from inference.protocol import require_format
 from inference.signature import Signature
 
@@ -66,19 +66,24 @@ class Work:
 def begin(connection: Connection, run_id: int, generation: int, number: int) -> Work:
     """Start the next attempt at a shard; earlier attempts can write nothing from here on.
 
-    Raises TakenOver if a later plan or run owns the work, PermanentError if there is no such shard.
+    Raises TakenOver if the run is over, or a later plan or run owns the work, WorkLost if Postgres emptied the work
+    list, PermanentError if there is no such shard.
     """
     values: dict[str, Any] = {"run_id": run_id, "generation": generation, "shard": number}
+    work, result = (f"{name}_{run_id}_{generation}" for name in ("work", "result"))
     queries.run(connection, SQL["terminate"], **values)
     run = queries.run(connection, SQL["run"], run_id=run_id).mappings().first()
     if run is None:
         raise PermanentError(f"there is no run {run_id}")
-    if queries.run(connection, SQL["predicting"], run_id=run_id, generation=generation).rowcount == 0:
+    names = {"work": f"prediction_work.{work}", "result": f"prediction_work.{result}"}
+    if queries.run(connection, SQL["predicting"], **values, **names).rowcount == 0:
         raise TakenOver(
-            f"run {run_id} is {run['state']} in generation {run['generation']}: generation {generation} of it "
-            "has nothing to do any more, or another run of the job has begun"
+            f"run {run_id} is {run['state']} in generation {run['generation']}: generation {generation} of it has "
+            "nothing to do any more: a later plan or run has begun, or its work tables are gone, as after a discard"
         )
     require_format(run["definition"], run_id)
+    if not queries.run(connection, SQL["sentinel"], {"work": queries.work_table(work)}).scalar():
+        raise lost(run_id)
     definition = completed(run["definition"])
     fixed = definition["sizes"]["batch_rows"]
     values["host_class"] = None if fixed else host.kind()
@@ -116,6 +121,13 @@ def completed(definition: dict[str, Any]) -> dict[str, Any]:
         name: {**default, **definition.get(name, {})} for name, default in DEFAULTS.items() if isinstance(default, dict)
     }
     return {**DEFAULTS, **definition, **sections}
+
+
+def lost(run_id: int) -> WorkLost:
+    return WorkLost(
+        f"run {run_id}: work tables lost: Postgres restarted and emptied them. Nothing was published; the next run "
+        "plans the same rows again"
+    )
 
 
 def register(connection: Connection, shard: Shard) -> None:

@@ -137,7 +137,7 @@ def changed_by_itself(search: Search, run_id: int, generation: int) -> str:
     if not search.passing:
         return ""
     parts = {
-        "work": table.work(run_id, generation), "target": table.target(search.job.name),
+        "work": table.work(run_id, generation), "target": table.seen(search.here, search.job.name),
         "joined": keys_equal(search.job, "p", "w"),
     }  # fmt: skip
     rows = queries.run(search.here, SQL["changed"], parts).scalar_one()

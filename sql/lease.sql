@@ -19,6 +19,20 @@ LEFT JOIN LATERAL (
     WHERE run_id = r.run_id AND generation = r.generation) s ON true
 WHERE r.job = %(job)s AND r.state IN ('planned', 'predicting', 'checked', 'held');
 
+-- Of the open run, if nobody else holds it: check and publish keep its row for as long as they take.
+-- name: lock_open
+SELECT run_id FROM prediction.run
+WHERE job = %(job)s AND state IN ('planned', 'predicting', 'checked', 'held') FOR NO KEY UPDATE SKIP LOCKED;
+
+-- After the server's clock was set back, old signs of life lie in the future: then the silence begins now.
+-- name: clock_set_back
+UPDATE prediction.run SET heartbeat = clock_timestamp()
+WHERE job = %(job)s AND state IN ('planned', 'predicting', 'checked', 'held') AND heartbeat > clock_timestamp();
+UPDATE prediction.shard s SET heartbeat = clock_timestamp()
+FROM prediction.run r
+WHERE r.job = %(job)s AND r.state IN ('planned', 'predicting', 'checked', 'held')
+  AND s.run_id = r.run_id AND s.heartbeat > clock_timestamp();
+
 -- name: supersede
 UPDATE prediction.run SET state = 'superseded', finished_at = clock_timestamp(), message = %(message)s
 WHERE run_id = %(run_id)s;

@@ -57,6 +57,7 @@ RETURNING run_id, generation;
 -- name: record
 UPDATE prediction.run
 SET state = %(state)s, message = %(message)s, pending = %(pending)s, planned = %(planned)s, sweep = %(sweep)s,
+    searched = %(searched)s,
     window_start = %(window_start)s, complete = %(complete)s, oldest_pending = %(oldest)s, heartbeat = clock_timestamp(),
     timings = jsonb_build_object('plan', %(seconds)s),
     dense = %(by_key)s AND coalesce((

@@ -29,10 +29,10 @@ WHERE p.run_id <= EXCLUDED.run_id OR %(generation)s > 1;
 
 -- name: quarantine
 INSERT INTO prediction.quarantine AS q (job, key, input_hash, model_id, run_id, error, message)
-SELECT %(job)s, {key_text}, coalesce(r.input_hash, w.input_hash), %(model_id)s, %(run_id)s, r.error, r.message
+SELECT %(job)s, {key_text}, r.input_hash, %(model_id)s, %(run_id)s, r.error, r.message
 FROM {work} w LEFT JOIN {result} r ON r.ordinal = w.ordinal
 WHERE EXISTS (SELECT FROM {result} WHERE outcome = 'quarantined') AND w.ordinal > 0 AND {fate} = 'quarantined'
-ON CONFLICT (job, key) WHERE state <> 'resolved' DO UPDATE
+ON CONFLICT (job, prediction.key_hash(key)) WHERE state <> 'resolved' DO UPDATE
 SET input_hash = EXCLUDED.input_hash, model_id = EXCLUDED.model_id, run_id = EXCLUDED.run_id,
     error = EXCLUDED.error, message = EXCLUDED.message, state = 'open', created_at = now();
 

@@ -31,6 +31,9 @@ w.input_hash AS kept_hash,
 -- name: repeated
 SELECT {key_text} AS key FROM {work} w WHERE w.ordinal = ANY (%(ordinals)s) AND NOT w.duplicate ORDER BY 1 LIMIT 3;
 
+-- name: hash
+SELECT CAST({hash} AS text) FROM {listed} WHERE {selected};
+
 -- Most rows between the first and the last key of the page are in it: Postgres need not look up each by itself.
 -- name: in_range
 s.key1 >= (SELECT key1 FROM {work} WHERE ordinal > %(after)s AND NOT duplicate ORDER BY ordinal LIMIT 1)

@@ -49,12 +49,6 @@ NOT EXISTS (
 EXISTS (
     SELECT FROM prediction.quarantine q WHERE q.job = %(job)s AND q.state = 'replay' AND q.key = {key_text})
 
--- name: end_replays
-{with_candidates}
-UPDATE prediction.quarantine q SET state = 'resolved', resolved_at = now()
-WHERE q.job = %(job)s AND q.state = 'replay'
-  AND NOT EXISTS (SELECT FROM candidate c WHERE q.key = {key_text});
-
 -- A view, and a table without a unique index, may give a key to several rows.
 -- name: counted
 (SELECT c.*, count(*) OVER (PARTITION BY {keys}) AS copies FROM candidate c)

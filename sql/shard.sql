@@ -29,13 +29,19 @@ SELECT batch_size FROM prediction.shard
 WHERE model_id = %(model_id)s AND host_class = %(host_class)s AND batch_size IS NOT NULL AND deaths = 0
 ORDER BY run_id DESC, last_ordinal - first_ordinal DESC LIMIT 1;
 
--- A run that failed goes on when one of its shards is started again, unless another run has begun since.
+-- A run that failed goes on when one of its shards is started again, unless its work tables are gone (it was discarded,
+-- or a later plan cleared up) or another run has begun since.
 -- name: predicting
 UPDATE prediction.run r SET state = 'predicting', finished_at = NULL
 WHERE r.run_id = %(run_id)s AND r.generation = %(generation)s AND r.state IN ('planned', 'predicting', 'failed')
+  AND to_regclass(%(work)s) IS NOT NULL AND to_regclass(%(result)s) IS NOT NULL
   AND NOT EXISTS (SELECT FROM prediction.run o
                   WHERE o.job = r.job AND o.run_id <> r.run_id
                     AND o.state IN ('planned', 'predicting', 'checked', 'held'));
+
+-- A crash of Postgres empties the work list, and its first row with it.
+-- name: sentinel
+SELECT EXISTS (SELECT FROM {work} WHERE ordinal = 0 AND NOT duplicate);
 
 -- name: register
 UPDATE prediction.shard

@@ -1,4 +1,14 @@
--- Ending what stands still.
+-- Signs of life of what starts, and an end of what stands still.
+
+-- name: attempt
+UPDATE prediction.shard SET heartbeat = clock_timestamp()
+WHERE run_id = %(run_id)s AND generation = %(generation)s AND shard = %(shard)s
+RETURNING attempt;
+
+-- The shard's process begins with a number of its own.
+-- name: starting
+UPDATE prediction.shard SET heartbeat = clock_timestamp()
+WHERE run_id = %(run_id)s AND generation = %(generation)s AND shard = %(shard)s AND attempt = %(attempt)s;
 
 -- name: end_old
 SELECT count(pg_terminate_backend(a.pid))
