@@ -11,12 +11,13 @@ from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 
-from inference import access, environment, migrate, model, queries, repair, state, status
+from inference import access, environment, expression, migrate, model, queries, repair, state, status
 from inference.database import PREDICTIONS, Databases
 from inference.errors import InferenceError
 from inference.job import Job
 from inference.registry import Registry
 from inference.runner import RUNNERS
+from inference.search import section
 
 SQL = queries.load("doctor")
 
@@ -53,7 +54,7 @@ def examine(databases: Databases, jobs: Iterable[Job]) -> Iterator[Finding]:
     if any(job.runner != "kubernetes" for job in jobs):  # pods have their addresses from a Secret
         checks.insert(1, partial(_predictor, databases))
     for job in jobs:
-        checks += [partial(each, databases, job) for each in (_source, _model, _containers)]
+        checks += [partial(each, databases, job) for each in (_source, _where, _model, _containers)]
     for check in checks:
         yield from _guarded(check)
 
@@ -181,6 +182,19 @@ def _seen(databases: Databases, name: str, job: Job) -> Any:
     with databases.begin(name) as connection:
         values = {"schema": job.source.schema_name, "relation": job.source.relation}
         return queries.run(connection, SQL["source"], **values).first()
+
+
+def _where(databases: Databases, job: Job) -> Iterator[Finding]:
+    if job.source.cursor is None:
+        return
+    with databases.begin(job.source.connection) as connection:
+        found = expression.depends_on_time(connection, section(job))
+    if found:
+        yield Finding(
+            "warning",
+            f"job {job.name}: source.where has {found}, so rows become due without a change that source.cursor tells "
+            "of: each run searches the whole source. Keep such a condition out of `where`, or leave the cursor out",
+        )
 
 
 def _model(databases: Databases, job: Job) -> Iterator[Finding]:

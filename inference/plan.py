@@ -16,7 +16,7 @@ from croniter import croniter
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DataError
 
-from inference import access, check, lease, queries, signature, source, table, worklist
+from inference import access, check, expression, lease, queries, signature, source, table, worklist
 from inference import search as searching
 from inference.database import PREDICTIONS, Databases, said
 from inference.errors import RunHeld, SourceError
@@ -57,12 +57,13 @@ def plan(databases: Databases, job: Job, request: Request, model: Model, caller:
         if decision.ended:
             return _ended_before(here, job, request, model, caller, decision)
         columns = source.describe(there, section(job))
-        source.check_expressions(there, section(job), job.cost)
+        expression.check(there, section(job), job.cost)
         signature.match(model.artifact.signature, columns, list(job.source.inputs), str(model))
         check.validate(job, model.artifact.signature.outputs)
         table.make(here, job, columns, model.artifact.signature.outputs, str(model), here is there)
         replays = bool(queries.run(here, SQL["replays"], job=job.name).scalar())
-        window_start, sweep = _window(here, job, request, model, replays)
+        everywhere = replays or expression.depends_on_time(there, section(job)) is not None
+        window_start, sweep = _window(here, job, request, model, everywhere)
         unique = source.has_unique_key(there, section(job))
         search = Search(job, request, model, here, there, columns, window_start, sweep, unique, replays)
         try:
@@ -134,14 +135,16 @@ def _ended_before(
     return Planned(run_id, generation, "empty", decision.message)
 
 
-def _window(here: Connection, job: Job, request: Request, model: Model, replays: bool) -> tuple[datetime | None, bool]:
+def _window(
+    here: Connection, job: Job, request: Request, model: Model, everywhere: bool
+) -> tuple[datetime | None, bool]:
     """Where the search starts (None: everywhere), and whether this run is a sweep."""
     if request.mode != "pending":
         return None, False
     last = queries.run(
         here, SQL["last_complete"], job=job.name, model_id=model.model_id, source=json.dumps(section(job))
     ).scalar()
-    if job.source.cursor is None or last is None or replays:
+    if job.source.cursor is None or last is None or everywhere:
         return None, not request.dry_run
     swept = queries.run(here, SQL["last_sweep"], job=job.name).scalar()
     zone = ZoneInfo(job.schedule.time_zone)

@@ -27,19 +27,6 @@ SELECT EXISTS (
       AND (SELECT bool_and(a.attnotnull AND a.attname = ANY (CAST(%(keys)s AS text[])))
            FROM pg_attribute a WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)));
 
--- A function that is volatile would give plan and read different rows.
--- name: volatile
-SELECT DISTINCT p.proname::text FROM pg_proc p
-WHERE p.provolatile = 'v'
-  AND p.proname IN (SELECT lower(match[1]) FROM regexp_matches(%(text)s, '(\w+)"?\s*\(', 'g') AS match);
-
--- name: parse_where
-EXPLAIN SELECT FROM {source} WHERE ({expression});
-
--- In a condition, since a list of columns would also take an aggregate or a set.
--- name: parse_cost
-EXPLAIN SELECT FROM {source} WHERE ({expression})::double precision > 0;
-
 -- Postgres hashes the text form: exact for every type under the session settings of our connections.
 -- name: input_hash
 md5({names} || ROW({inputs})::text)::uuid
