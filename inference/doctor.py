@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 
-from inference import access, environment, migrate, model, plan, queries, repair, source, state, status
+from inference import access, environment, expression, migrate, model, plan, queries, repair, source, state, status
 from inference.database import PREDICTIONS, Databases
 from inference.errors import InferenceError
 from inference.job import Job
@@ -54,7 +54,7 @@ def examine(databases: Databases, jobs: Iterable[Job]) -> Iterator[Finding]:
     if any(job.runner != "kubernetes" for job in jobs):  # pods have their addresses from a Secret
         checks.insert(1, partial(_predictor, databases))
     for job in jobs:
-        checks += [partial(each, databases, job) for each in (_source, _time, _model, _containers)]
+        checks += [partial(each, databases, job) for each in (_source, _time, _where, _model, _containers)]
     for check in checks:
         yield from _guarded(check)
 
@@ -208,6 +208,19 @@ def _time(databases: Databases, job: Job) -> Iterator[Finding]:
             f"job {job.name}: run {last.run_id} looked at {last.source_time:%Y-%m-%d %H:%M:%S %Z} by the clock of "
             f"connection {job.source.connection}, where it is {now:%Y-%m-%d %H:%M:%S %Z} now: that clock was ahead. "
             "The next run searches without a window; let the clock follow a time server (NTP)",
+        )
+
+
+def _where(databases: Databases, job: Job) -> Iterator[Finding]:
+    if job.source.cursor is None:
+        return
+    with databases.begin(job.source.connection) as connection:
+        found = expression.depends_on_time(connection, section(job))
+    if found:
+        yield Finding(
+            "warning",
+            f"job {job.name}: source.where has {found}, so rows become due without a change that source.cursor tells "
+            "of: each run searches the whole source. Keep such a condition out of `where`, or leave the cursor out",
         )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -97,9 +98,8 @@ def load(path: Path) -> Job:
     try:
         job = Job.model_validate({**given, **content})
     except ValidationError as error:
-        lines = "\n".join(
-            f"  {line}" for line in explain(error, "is no field of a job file; the fields are in docs/job-file.md")
-        )
+        unknown = "is no field of a job file; the fields are in docs/job-file.md"
+        lines = "\n".join(f"  {line}" for line in explain(error, unknown, partial(yaml_file.misread, path)))
         raise JobError(f"{path.name}: {error.error_count()} error(s)\n{lines}") from None
     if job.name != path.stem:
         raise JobError(f"{path.name}: name: {job.name!r} must be the file's name, {path.stem!r}")

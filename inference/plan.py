@@ -15,7 +15,19 @@ from croniter import croniter
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DataError
 
-from inference import access, check, definition, lease, quarantine, queries, signature, source, table, worklist
+from inference import (
+    access,
+    check,
+    definition,
+    expression,
+    lease,
+    quarantine,
+    queries,
+    signature,
+    source,
+    table,
+    worklist,
+)  # fmt: skip
 from inference import search as searching
 from inference.database import PREDICTIONS, Databases, said
 from inference.errors import RunHeld, SourceError
@@ -70,7 +82,7 @@ def plan(databases: Databases, job: Job, request: Request, model: Model, caller:
         if decision.ended:
             return _ended_before(here, job, request, model, caller, decision, clock)
         columns = source.describe(there, section(job))
-        source.check_expressions(there, section(job), job.cost)
+        expression.check(there, section(job), job.cost)
         signature.match(model.artifact.signature, columns, list(job.source.inputs), str(model))
         check.validate(here, job, model.artifact.signature.outputs)
         if request.dry_run:
@@ -78,11 +90,11 @@ def plan(databases: Databases, job: Job, request: Request, model: Model, caller:
         else:
             table.make(here, job, columns, model.artifact.signature.outputs, str(model), here is there)
         replays = bool(queries.run(here, SQL["replays"], job=job.name).scalar())
-        window_start, sweep = _window(here, job, request, model, replays, clock)
         unique, view = source.has_unique_key(there, section(job)), source.is_view(there, section(job))
         passing = source.passing_time(there, section(job))
-        if window_start is not None and passing:  # a row may become another, or due, without being written
-            window_start, sweep = None, not request.dry_run
+        # A row may become another, or due, as time passes, without being written.
+        everywhere = replays or bool(passing) or expression.depends_on_time(there, section(job)) is not None
+        window_start, sweep = _window(here, job, request, model, everywhere, clock)
         search = Search(job, request, model, here, there, columns, window_start, sweep, unique, view, passing, replays)
         try:
             planned = _plan_run(search, caller, decision, clock, started)
@@ -161,12 +173,12 @@ def _clock(there: Connection) -> Clock:
 
 
 def _window(
-    here: Connection, job: Job, request: Request, model: Model, replays: bool, clock: Clock
+    here: Connection, job: Job, request: Request, model: Model, everywhere: bool, clock: Clock
 ) -> tuple[datetime | None, bool]:
     """Where the search starts (None: everywhere), and whether this run is a sweep."""
     if request.mode != "pending":
         return None, False
-    start = None if job.source.cursor is None or replays else _window_start(here, job, model, clock)
+    start = None if job.source.cursor is None or everywhere else _window_start(here, job, model, clock)
     if start is None or _sweep_is_due(here, job, clock.time):
         return None, not request.dry_run
     return start, False

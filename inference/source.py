@@ -14,7 +14,6 @@ from psycopg2 import sql
 from sqlalchemy.engine import Connection
 
 from inference import queries
-from inference.database import passing
 from inference.errors import SourceError
 from inference.queries import Identifier, column, expression, fill
 
@@ -87,27 +86,6 @@ def has_unique_key(connection: Connection, source: dict[str, Any]) -> bool:
     """Whether an index of the source says that its key is unique and never NULL."""
     values = {"schema": source["schema"], "relation": source["relation"], "keys": list(source["key"])}
     return bool(queries.run(connection, SQL["unique_key"], **values).scalar())
-
-
-def check_expressions(connection: Connection, source: dict[str, Any], cost: str) -> None:
-    """Let Postgres parse `where` and `cost`, each alone, and refuse volatile functions."""
-    for field, text, block in (("source.where", source["where"], "parse_where"), ("cost", cost, "parse_cost")):
-        if text is None:
-            continue
-        volatile = queries.run(connection, SQL["volatile"], text=text).scalars().all()
-        if volatile:
-            raise SourceError(f"{field}: {text!r}: {volatile[0]}() gives another value each time; use none such")
-        savepoint = connection.begin_nested()
-        try:
-            parts = {"source": relation(source), "expression": expression(text)}
-            queries.run(connection, SQL[block], parts)
-        except Exception as error:
-            if passing(error):
-                raise
-            reason = str(getattr(error, "orig", error)).strip().splitlines()[0]
-            raise SourceError(f"{field}: {text!r}: Postgres says: {reason}") from None
-        finally:
-            savepoint.rollback()
 
 
 def key_names(count: int) -> list[str]:

@@ -82,19 +82,6 @@ SELECT CASE WHEN match[1]::int = 0 THEN 'current_date' WHEN match[1]::int < 3 TH
 FROM tree CROSS JOIN LATERAL regexp_matches(tree.text, 'SQLVALUEFUNCTION :op ([0-8])\M', 'g') AS match
 ORDER BY 1;
 
--- A function that is volatile would give plan and read different rows.
--- name: volatile
-SELECT DISTINCT p.proname::text FROM pg_proc p
-WHERE p.provolatile = 'v'
-  AND p.proname IN (SELECT lower(match[1]) FROM regexp_matches(%(text)s, '(\w+)"?\s*\(', 'g') AS match);
-
--- name: parse_where
-EXPLAIN SELECT FROM {source} WHERE ({expression});
-
--- In a condition, since a list of columns would also take an aggregate or a set.
--- name: parse_cost
-EXPLAIN SELECT FROM {source} WHERE ({expression})::double precision > 0;
-
 -- Postgres hashes the text form: exact for every type under the session settings of our connections.
 -- name: input_hash
 md5({names} || ROW({inputs})::text)::uuid

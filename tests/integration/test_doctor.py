@@ -193,6 +193,16 @@ def test_a_job_whose_tables_nobody_has_made(company: dict[str, Databases]) -> No
     ]
 
 
+def test_a_cursor_that_cannot_help_since_rows_become_due_by_time(company: dict[str, Databases]) -> None:
+    """F12"""
+    where = "updated_at < now() - interval '2 hours'"
+
+    (warned,) = findings(company["planner"], job(source__cursor="updated_at", source__where=where), level="warning")
+
+    assert warned.startswith("job intent: source.where has now(), so rows become due without a change")
+    assert findings(company["planner"], job(source__where=where)) == []
+
+
 def test_mlflow_that_does_not_answer(company: dict[str, Databases], monkeypatch: pytest.MonkeyPatch) -> None:
     def away() -> Any:
         raise Unavailable("MLflow at http://mlflow:5000 does not answer")
