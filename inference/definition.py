@@ -28,15 +28,16 @@ def write(job: Job) -> str:
     return json.dumps({"format": FORMAT, **job.model_dump(mode="json", by_alias=True)})
 
 
-def read(stored: Mapping[str, Any], run_id: int) -> Job:
+def read(stored: Mapping[str, Any], run_id: int, *, checks: bool = True) -> Job:
     """The job of a stored definition, of this format or an older one.
 
     A value that is no longer allowed is replaced by its field's default, and the log says so. Raises PermanentError
     for a newer format, for such a value in a field without a default, and for one below `checks`: what a run must
-    satisfy is never loosened.
+    satisfy is never loosened. `checks=False` leaves those out, for a caller that does not judge by them.
     """
     require_format(stored, run_id)
-    content = {name: copy.deepcopy(value) for name, value in stored.items() if name != "format"}
+    apart = {"format"} if checks else {"format", "checks"}
+    content = {name: copy.deepcopy(value) for name, value in stored.items() if name not in apart}
     said: list[str] = []
     while True:
         try:

@@ -264,6 +264,9 @@ def test_a_check_that_this_code_refuses_stops_the_run_and_not_its_discarding(ope
     sql(open_runs, "UPDATE prediction.run SET heartbeat = now() - interval '1 day', "
                    "definition = jsonb_set(definition, '{checks,max_quarantine_rate}', '7')")  # fmt: skip
 
+    predictor = pipeline(open_runs).predictor
+    shard.run(open_runs, 4, 1, 1, lambda work: predictor)
+    sql(open_runs, "UPDATE prediction.shard SET heartbeat = now() - interval '1 day'")
     with pytest.raises(PermanentError, match=r"^run 4 was planned by other code, .*checks\.max_quarantine_rate: 7: "):
         check.check(open_runs, 4)
     with pytest.raises(PermanentError, match="python -m inference discard 3"):
