@@ -17,15 +17,15 @@ from pydantic import ValidationError
 
 from inference.errors import PermanentError
 from inference.job import STORED, Job
-from inference.protocol import FORMAT, require_format
+from inference.protocol import FORMAT, PROTOCOL, require_format
 
 log = logging.getLogger(__name__)
 UNKNOWN = "extra_forbidden"  # pydantic's name of the error
 
 
 def write(job: Job) -> str:
-    """The JSON to keep with a run."""
-    return json.dumps({"format": FORMAT, **job.model_dump(mode="json", by_alias=True)})
+    """The JSON to keep with a run: `protocol` is that of its image, if it has one, since plan takes no other."""
+    return json.dumps({"format": FORMAT, "protocol": PROTOCOL, **job.model_dump(mode="json", by_alias=True)})
 
 
 def read(stored: Mapping[str, Any], run_id: int, *, checks: bool = True) -> Job:
@@ -36,7 +36,7 @@ def read(stored: Mapping[str, Any], run_id: int, *, checks: bool = True) -> Job:
     satisfy is never loosened. `checks=False` leaves those out, for a caller that does not judge by them.
     """
     require_format(stored, run_id)
-    apart = {"format"} if checks else {"format", "checks"}
+    apart = {"format", "protocol", *(() if checks else ("checks",))}
     content = {name: copy.deepcopy(value) for name, value in stored.items() if name not in apart}
     said: list[str] = []
     while True:
