@@ -135,7 +135,8 @@ def check(databases: Databases, run_id: int) -> Verdict:
 def concluding(databases: Databases, run_id: int) -> Iterator[Connection]:
     """A transaction that may take as long as the run's job allows for checking and for publishing."""
     with databases.begin(PREDICTIONS) as connection:
-        limit = read_run(connection, run_id).job.timeouts.publish
+        stored = read_run(connection, run_id).definition
+    limit = definition.read(stored, run_id, checks=False).timeouts.publish
     with databases.begin(PREDICTIONS, limit, "timeouts.publish") as connection:
         yield connection
 

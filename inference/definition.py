@@ -17,26 +17,27 @@ from pydantic import ValidationError
 
 from inference.errors import PermanentError
 from inference.job import STORED, Job
-from inference.protocol import FORMAT, require_format
+from inference.protocol import FORMAT, PROTOCOL, require_format
 
 log = logging.getLogger(__name__)
 UNKNOWN = "extra_forbidden"  # pydantic's name of the error
 
 
 def write(job: Job) -> str:
-    """The JSON to keep with a run."""
-    return json.dumps({"format": FORMAT, **job.model_dump(mode="json", by_alias=True)})
+    """The JSON to keep with a run: `protocol` is that of its image, if it has one, since plan takes no other."""
+    return json.dumps({"format": FORMAT, "protocol": PROTOCOL, **job.model_dump(mode="json", by_alias=True)})
 
 
-def read(stored: Mapping[str, Any], run_id: int) -> Job:
+def read(stored: Mapping[str, Any], run_id: int, *, checks: bool = True) -> Job:
     """The job of a stored definition, of this format or an older one.
 
     A value that is no longer allowed is replaced by its field's default, and the log says so. Raises PermanentError
     for a newer format, for such a value in a field without a default, and for one below `checks`: what a run must
-    satisfy is never loosened.
+    satisfy is never loosened. `checks=False` leaves those out, for a caller that does not judge by them.
     """
     require_format(stored, run_id)
-    content = {name: copy.deepcopy(value) for name, value in stored.items() if name != "format"}
+    apart = {"format", "protocol", *(() if checks else ("checks",))}
+    content = {name: copy.deepcopy(value) for name, value in stored.items() if name not in apart}
     said: list[str] = []
     while True:
         try:

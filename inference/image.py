@@ -11,7 +11,7 @@ import json
 import logging
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,13 +69,23 @@ def find(registry: Registry, version: Version) -> Image:
             f"{version}: has no image, which the runners `docker` and `kubernetes` need. "
             f"Run: python -m inference image build {version.name}:{version.version}"
         )
-    if tags.get(NUMBER) != str(PROTOCOL):
-        raise ModelError(
-            f"{version}: its image {tags[NAME]} has protocol {tags.get(NUMBER, 'none')}, and this code has {PROTOCOL}: "
-            "another version of this project has built it. "
-            f"Run: python -m inference image build {version.name}:{version.version}"
-        )
+    _require_protocol(version, tags[NAME], tags.get(NUMBER))
     return Image(tags[NAME], tags[ID])
+
+
+def require_protocol(definition: Mapping[str, Any], model: Model) -> None:
+    """Raises ModelError if a run was planned with an image, by code of another protocol: it keeps that image."""
+    if model.image is not None:
+        _require_protocol(model.version, model.image.name, definition.get("protocol"), ", and plan again")
+
+
+def _require_protocol(version: Version, name: str, found: Any, then: str = "") -> None:
+    if str(found) != str(PROTOCOL):
+        raise ModelError(
+            f"{version}: its image {name} has protocol {'none' if found is None else found}, and this code has "
+            f"{PROTOCOL}: another version of this project has built it. "
+            f"Run: python -m inference image build {version.name}:{version.version}{then}"
+        )
 
 
 def pushed(registry: Registry, version: Version) -> Image:
@@ -118,11 +128,6 @@ def verify(client: Any, model: Model) -> str:
     if found.id != image.id:
         raise ModelError(
             f"{model}: the image {image.name} is {found.id}, and the run was planned with {image.id}. {rebuild}"
-        )
-    number = found.labels.get(NUMBER, "none")
-    if number != str(PROTOCOL):
-        raise ModelError(
-            f"{model}: the image {image.name} has protocol {number}, and this code has {PROTOCOL}. {rebuild}"
         )
     return image.name
 

@@ -25,8 +25,8 @@ def dead_run(connection: Connection, job: str) -> Dead | None:
     run = queries.run(connection, lease.SQL["open_run"], job=job).first()
     if run is None or run.state == "held":
         return None
-    stored = {**check.read_run(connection, run.run_id).definition, "checks": {}}  # which do not matter here
-    if run.silent < lease.allowed_silence(run.orchestrator, definition.read(stored, run.run_id)):
+    planned = definition.read(check.read_run(connection, run.run_id).definition, run.run_id, checks=False)
+    if run.silent < lease.allowed_silence(run.orchestrator, planned):
         return None
     return Dead(run.run_id, f"run {run.run_id} of {job} ({run.state}), {run.silent:.0f} s without a sign of life")
 

@@ -52,6 +52,7 @@ def run(databases: Databases, registry: Registry, run_id: int, generation: int, 
     if found.state in check.OVER:
         log.info("run %d is %s already: nothing to do; %s", run_id, found.state, found.message)
     else:
+        image.require_protocol(found.definition, planned)
         start = RUNNERS[found.job.runner].run
 
         def attempt() -> None:

@@ -8,8 +8,11 @@ SELECT r.source_time, r.clock_offset,
        AND r.model_rule = %(rule)s
        AND NOT EXISTS (
            SELECT FROM prediction.run o
-           WHERE o.job = r.job AND o.run_id <> r.run_id AND o.state = 'published'
-             AND (o.run_id > r.run_id OR o.published_after >= r.run_id)
+           WHERE o.job = r.job AND o.state = 'published' AND o.run_id > r.run_id
+             AND (o.model_id <> r.model_id OR o.search_hash <> r.search_hash))
+       AND NOT EXISTS (
+           SELECT FROM prediction.run o
+           WHERE o.job = r.job AND o.published_after >= r.run_id AND o.run_id <> r.run_id
              AND (o.model_id <> r.model_id OR o.search_hash <> r.search_hash)) AS same
 FROM prediction.run r WHERE r.job = %(job)s AND r.complete ORDER BY r.run_id DESC LIMIT 1;
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,14 +19,15 @@ from typing import Any
 import psycopg2
 import pytest
 
-from inference import check, metrics, migrate, plan, publish, quarantine, shard, status
+from inference import check, metrics, migrate, plan, publish, quarantine, runner, shard, status
 from inference.database import PREDICTIONS, Databases
-from inference.errors import PermanentError
+from inference.errors import ModelError, PermanentError
 from inference.job import Job
-from inference.model import by_run
+from inference.model import Image, Model, by_run
 from inference.plan import Planned
 from inference.prune import prune
 from inference.repair import repair
+from inference.runner import RUNNERS, Runner
 from services.postgres import Postgres
 from tests import roles
 from tests.stub import Digest, Pipeline, assert_current, digest, job, predictions, run_row, sql
@@ -264,9 +266,33 @@ def test_a_check_that_this_code_refuses_stops_the_run_and_not_its_discarding(ope
     sql(open_runs, "UPDATE prediction.run SET heartbeat = now() - interval '1 day', "
                    "definition = jsonb_set(definition, '{checks,max_quarantine_rate}', '7')")  # fmt: skip
 
+    predictor = pipeline(open_runs).predictor
+    shard.run(open_runs, 4, 1, 1, lambda work: predictor)
+    sql(open_runs, "UPDATE prediction.shard SET heartbeat = now() - interval '1 day'")
     with pytest.raises(PermanentError, match=r"^run 4 was planned by other code, .*checks\.max_quarantine_rate: 7: "):
         check.check(open_runs, 4)
     with pytest.raises(PermanentError, match="python -m inference discard 3"):
         publish.release(open_runs, 3)
     assert publish.discard(open_runs, 3) == "run 3 is discarded: its rows are pending again"
     assert next(repair(open_runs, [])).startswith("ended run 4 of begun (predicting), ")
+
+
+@pytest.mark.parametrize("kind", ["docker", "kubernetes"])
+def test_a_shard_of_older_code_does_not_start_in_its_image(
+    open_runs: Databases, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = pipeline(open_runs, job(name="begun", runner=kind))
+    ours.model = replace(ours.model, image=Image("r/intent@sha256:0b", "sha256:2"))
+
+    def score(databases: Databases, registry: Any, a_job: Job, model: Model, *which: int) -> None:
+        shard.run(databases, *which, lambda work: ours.predictor)
+
+    monkeypatch.setitem(RUNNERS, kind, Runner(score))
+    sql(open_runs, "UPDATE prediction.run SET image = 'r/intent@sha256:0a', image_id = 'sha256:1', definition = "
+                   "definition || jsonb_build_object('runner', CAST(:kind AS text))", kind=kind)  # fmt: skip
+
+    with pytest.raises(ModelError, match=r"^intent version 1: its image r/intent@sha256:0a has protocol none, "):
+        runner.run(open_runs, None, 4, 1, 1)  # type: ignore[arg-type]
+    planned = ours.plan()
+    runner.run(open_runs, None, planned.run_id, 1, 1)  # type: ignore[arg-type]
+    assert ours.finish(planned) == "published"

@@ -209,6 +209,10 @@ def test_a_setting_that_the_search_does_not_read_makes_no_sweep(company: Company
 @pytest.mark.parametrize(
     "changes",
     [
+        {"source__connection": "crm"},
+        {"source__schema": "crm"},
+        {"source__relation": "message_view"},
+        {"source__key": ["id", "text"]},
         {"source__inputs": ["text", "id"]},
         {"source__where": "id > 0"},
         {"source__where": "id  > 0"},
@@ -216,11 +220,20 @@ def test_a_setting_that_the_search_does_not_read_makes_no_sweep(company: Company
     ],
     ids=str,
 )
-def test_what_the_search_reads_makes_a_sweep(company: Company, databases: Databases, changes: dict[str, Any]) -> None:
+def test_what_the_search_reads_has_another_hash(
+    company: Company, databases: Databases, changes: dict[str, Any]
+) -> None:
     company.run()
     changed = job(**{**SEARCH, **changes})
 
     assert search_hash(databases, changed.source.model_dump(mode="json", by_alias=True)) != search_hash(databases)
+
+
+def test_a_section_without_its_defaults_has_the_same_hash(company: Company, databases: Databases) -> None:
+    company.run()
+    written = {"relation": "message", "key": ["id"], "inputs": ["text"], "cursor": "updated_at"}
+
+    assert search_hash(databases, written) == search_hash(databases)
 
 
 def search_hash(databases: Databases, section: dict[str, Any] | None = None) -> Any:

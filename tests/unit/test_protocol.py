@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -113,23 +114,12 @@ def test_an_image_of_another_protocol_is_refused_with_the_command(kind: str, tag
     assert runner.ready(Tags(**tags), job(), model).image is None  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("labels", [{}, {image.NUMBER: "99"}])
-def test_a_shard_does_not_start_in_an_image_of_another_protocol(labels: dict[str, str]) -> None:
+@pytest.mark.parametrize(("definition", "said"), [({}, "none"), ({"protocol": 0}, "0"), ({"protocol": 99}, "99")])
+def test_a_shard_does_not_start_in_an_image_of_another_protocol(definition: dict[str, int], said: str) -> None:
     """A run that was planned before the upgrade keeps its image."""
-
-    class Engine:
-        id = "sha256:1"
-
-        def __init__(self, labels: dict[str, str]) -> None:
-            self.images, self.labels = self, labels
-
-        def get(self, name: str) -> Engine:
-            return self
-
     model = Model(1, Version("intent", "3", "models:/m-1", None), None, Image(DIGEST, "sha256:1"))  # type: ignore[arg-type]
 
-    with pytest.raises(
-        ModelError, match=rf"has protocol {labels.get(image.NUMBER, 'none')}, .*intent:3, and plan again$"
-    ):
-        image.verify(Engine(labels), model)
-    assert image.verify(Engine({image.NUMBER: str(PROTOCOL)}), model) == DIGEST
+    with pytest.raises(ModelError, match=rf"{DIGEST} has protocol {said}, .* image build intent:3, and plan again$"):
+        image.require_protocol(definition, model)
+    image.require_protocol({"protocol": PROTOCOL}, model)
+    image.require_protocol(definition, replace(model, image=None))
