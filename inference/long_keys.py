@@ -27,7 +27,7 @@ def set_aside(connection: Connection, work: str, parts: dict[str, sql.Composable
     if not queries.run(connection, SQL["vary"], work=work).scalar():
         return
     sizes = sql.SQL(" + ").join(fill("pg_column_size({key})", key=column(key, "w")) for key in keys)
-    places = queries.run(connection, SQL["long"], {**parts, "size": sizes}).scalars().all()
+    places: list[str] = list(queries.run(connection, SQL["long"], {**parts, "size": sizes}).scalars())
     if not places:
         return
     parts = {**parts, "keys": queries.columns(keys)}
