@@ -110,8 +110,9 @@ def test_a_model_with_another_output_waits_for_the_owner(company: Company) -> No
     with pytest.raises(ConfigurationError) as raised:
         company.plan("2", newer, mode="rescore")
     assert str(raised.value) == (
-        "the tables of job 'intent' are not there, or do not have every output of intent version 2, and this role may "
-        "not change them. As the owner of the schema: python -m inference db prepare intent"
+        "the tables of job 'intent' are not there, or do not have every output of intent version 2 or the source's "
+        "present key, and this role may not change them. As the owner of the schema: python -m inference db prepare "
+        "intent"
     )
     plan.prepare(company.owner, JOB, newer)
     planned = company.plan("3", newer, mode="rescore")
