@@ -13,7 +13,7 @@ from typing import Any
 from psycopg2 import sql
 from sqlalchemy.engine import Connection
 
-from inference import definition, log_lines, queries, table, work
+from inference import definition, log_lines, long_keys, queries, table, work
 from inference.database import PREDICTIONS, Databases
 from inference.errors import CheckFailed, InferenceError, JobError, PermanentError, TakenOver, WorkLost
 from inference.job import Job
@@ -118,6 +118,8 @@ def check(databases: Databases, run_id: int) -> Verdict:
         if run.state not in ("planned", "predicting"):
             raise TakenOver(f"run {run_id} is {run.state}: {run.message}")
         require_tables(connection, run)
+        keys = [f"key{number + 1}" for number in range(len(run.job.source.key))]
+        long_keys.set_aside(connection, f"prediction_work.work_{run_id}_{run.generation}", run.parts, keys)
         counts = _coverage(connection, run)
         failures = [*_judge_coverage(connection, run, counts), *_judge_outputs(connection, run)]
         state, message = _verdict(connection, run, counts, failures)

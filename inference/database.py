@@ -186,6 +186,11 @@ def explained(error: Exception, name: str, timeout: str, field: str = "") -> Exc
     if passing(error):
         return Unavailable(f"connection {name!r}: {said(first)}. A retry may find it well")
     found = code(error) or ""
+    if found == "25006":
+        return Unavailable(
+            f"connection {name!r}: {said(first)}: its server is a standby, or was made read-only. After a failover the "
+            "address must lead to the new primary; a retry may find that it does"
+        )
     if found.startswith("53"):  # no disk, no memory, no connection
         return RetryableError(f"connection {name!r}: Postgres has no room: {said(first)}. A later try may find some")
     if found == "57014":

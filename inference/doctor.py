@@ -77,6 +77,12 @@ def _connection(databases: Databases, name: str) -> Iterator[Finding]:
     url = databases.url(name)
     where = f"{url.host}:{url.port or 5432}/{url.database}"
     yield Finding("ok", f"connection {name}: {where} as {session.role}, PostgreSQL {session.version.split()[0]}")
+    if session.read_only and name in (PREDICTIONS, databases.of_shard(PREDICTIONS)):
+        yield Finding(
+            "error",
+            f"connection {name}: nothing can be written there: the server is a standby, or read-only. After a failover "
+            "the address must lead to the new primary",
+        )
     if session.superuser:
         yield Finding("warning", f"connection {name}: {session.role} is a superuser; use a role of sql/roles.sql")
     ahead = (session.now - opened - (after - opened) / 2).total_seconds()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+
 from psycopg2 import sql
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
 from inference import access, queries, source
+from inference import keys as following
 from inference.database import SESSION, code, said
 from inference.errors import ConfigurationError, ModelError, SourceError
 from inference.job import Job
@@ -15,6 +18,7 @@ from inference.signature import Output
 from inference.source import Column
 
 SQL = queries.load("table")
+log = logging.getLogger(__name__)
 
 INSUFFICIENT_PRIVILEGE = "42501"
 UNDEFINED_OBJECT = "42704"  # a type or a collation that is not here, or no order for the type
@@ -68,32 +72,22 @@ def make(
 ) -> None:
     """All tables and views of a job; `with_source`: its source is in this database. Nothing happens if they fit.
 
-    Raises ConfigurationError if this role may not make them.
+    Raises ModelError or SourceError where they do not fit, ConfigurationError if this role may not make them.
     """
     keys = [columns[name] for name in job.source.key]
     try:
-        ensure(connection, job, keys, outputs, model)
+        dropped = _ensure(connection, job, keys, outputs, model)
         if with_source:
-            create_current(connection, job, columns)
+            _renew_current(connection, job, columns)
+        following.grant(connection, dropped)
     except DBAPIError as error:
         if code(error) != INSUFFICIENT_PRIVILEGE:
             raise
         raise ConfigurationError(
-            f"the tables of job {job.name!r} are not there, or do not have every output of {model}, and this role may "
-            f"not change them. As the owner of the schema: python -m inference db prepare {job.name}"
+            f"the tables of job {job.name!r} are not there, or do not have every output of {model} or the source's "
+            "present key, and this role may not change them. As the owner of the schema: "
+            f"python -m inference db prepare {job.name}"
         ) from None
-
-
-def ensure(connection: Connection, job: Job, keys: list[Column], outputs: tuple[Output, ...], model: str) -> None:
-    """Make or extend the job's tables and view. Raises ModelError or SourceError where they do not fit."""
-    existing = _compare(connection, job, keys, outputs, model)
-    if existing:
-        _extend(connection, job, outputs, existing)
-    else:
-        _create_target(connection, job, keys, outputs, {"kind": sql.SQL("TABLE"), "target": target(job.name)})
-    if job.history == "append" and not _columns(connection, f"{job.name}__history"):
-        queries.run(connection, SQL["create_history"], {"history": history(job.name), "target": target(job.name)})
-    _create_view(connection, job, [item.name for item in outputs])
 
 
 def try_out(
@@ -101,9 +95,26 @@ def try_out(
 ) -> None:
     """For a dry run: raise what `make` would raise, and make nothing that outlives the transaction."""
     keys = [columns[name] for name in job.source.key]
+    following.refuse_other_order(connection, job, following.late(connection, job, keys))
     if not _compare(connection, job, keys, outputs, model):
         parts = {"kind": sql.SQL("TEMPORARY TABLE"), "target": seen(connection, job.name)}
         _create_target(connection, job, keys, outputs, parts)
+
+
+def _ensure(
+    connection: Connection, job: Job, keys: list[Column], outputs: tuple[Output, ...], model: str
+) -> following.Dropped:
+    """Make or extend the job's tables and first view."""
+    dropped = following.follow(connection, job, following.late(connection, job, keys))
+    existing = _compare(connection, job, keys, outputs, model)
+    if existing:
+        _extend(connection, job, outputs, existing)
+    else:
+        _create_target(connection, job, keys, outputs, {"kind": sql.SQL("TABLE"), "target": target(job.name)})
+    if job.history == "append" and not _columns(connection, f"{job.name}__history"):
+        queries.run(connection, SQL["create_history"], {"history": history(job.name), "target": target(job.name)})
+    _create_view(connection, job, [item.name for item in outputs], dropped.columns)
+    return dropped
 
 
 def _create_target(
@@ -124,6 +135,23 @@ def _create_target(
             f"source.key: the predictions' database cannot hold this key: {said(error)}. Cast the key to a "
             "built-in type in a view."
         ) from None
+
+
+def _renew_current(connection: Connection, job: Job, columns: dict[str, Column]) -> None:
+    """Where the owner has not yet made the one of this code, that of earlier code goes on: no run needs it."""
+    try:
+        with connection.begin_nested():
+            create_current(connection, job, columns)
+    except DBAPIError as error:
+        made = queries.run(connection, SQL["current_body"], name=f"{job.name}__current").scalar()
+        if code(error) != INSUFFICIENT_PRIVILEGE or made is None:
+            raise
+        log.warning(
+            "prediction.%s__current does not follow the job file or this code yet, and this role may not change it. As "
+            "the owner of the schema: python -m inference db prepare %s",
+            job.name,
+            job.name,
+        )
 
 
 def create_current(connection: Connection, job: Job, columns: dict[str, Column]) -> None:
@@ -224,25 +252,13 @@ def _outputs(outputs: tuple[Output, ...]) -> sql.Composable:
 def _compare(
     connection: Connection, job: Job, keys: list[Column], outputs: tuple[Output, ...], model: str
 ) -> dict[str, str]:
-    """The target's columns, none without a target. Raises ModelError or SourceError where they do not fit."""
+    """The target's columns, none without a target. Raises ModelError or SourceError where names or outputs do not
+    fit."""
     _refuse_names(outputs, [key.name for key in keys], model)
     existing = _columns(connection, f"{job.name}__blue")
     if existing:
-        _compare_keys(job, keys, existing)
         _refuse_retyped(connection, job, outputs, model)
     return existing
-
-
-def _compare_keys(job: Job, keys: list[Column], existing: dict[str, str]) -> None:
-    names = list(existing)
-    had = {name: existing[name] for name in names[: names.index(METADATA[0])]}
-    wanted = {key.name: key.type for key in keys}
-    if had != wanted:
-        raise SourceError(
-            f"source.key: the table of job {job.name!r} has the key {had}, the source now gives {wanted}. A changed "
-            "key makes other predictions: give the job a new name, or drop the old: python -m inference jobs "
-            f"--drop {job.name}"
-        )
 
 
 def _refuse_retyped(connection: Connection, job: Job, outputs: tuple[Output, ...], model: str) -> None:
@@ -265,10 +281,12 @@ def _extend(connection: Connection, job: Job, outputs: tuple[Output, ...], exist
                 queries.run(connection, SQL["add_column"], {"target": history(job.name), **parts})
 
 
-def _create_view(connection: Connection, job: Job, outputs: list[str]) -> None:
+def _create_view(connection: Connection, job: Job, outputs: list[str], before: list[str]) -> None:
+    """`before`: the columns of a view that had to be dropped."""
     first = [*job.source.key, *outputs, "model_name", "model_version", *METADATA]
     known = list(_columns(connection, job.name))
-    names = known + [name for name in first if name not in known]
+    had = known or before
+    names = had + [name for name in first if name not in had]
     if names == known:
         return
     special = {"model_name": "m.name AS model_name", "model_version": "m.version AS model_version"}

@@ -2,6 +2,7 @@
 
 -- name: session
 SELECT current_user::text AS role, current_setting('server_version') AS version, clock_timestamp() AS now,
+       current_setting('transaction_read_only')::boolean AS read_only,
        (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) AS superuser;
 
 -- name: may_plan

@@ -110,8 +110,9 @@ def test_a_model_with_another_output_waits_for_the_owner(company: Company) -> No
     with pytest.raises(ConfigurationError) as raised:
         company.plan("2", newer, mode="rescore")
     assert str(raised.value) == (
-        "the tables of job 'intent' are not there, or do not have every output of intent version 2, and this role may "
-        "not change them. As the owner of the schema: python -m inference db prepare intent"
+        "the tables of job 'intent' are not there, or do not have every output of intent version 2 or the source's "
+        "present key, and this role may not change them. As the owner of the schema: python -m inference db prepare "
+        "intent"
     )
     plan.prepare(company.owner, JOB, newer)
     planned = company.plan("3", newer, mode="rescore")
@@ -317,6 +318,20 @@ def test_the_right_to_read_the_named_columns_is_enough(company: Company, relatio
         assert planned.planned == expected
     current = "SELECT is_current, count(*) FROM prediction.narrow__current GROUP BY 1"
     assert sql(company.reader, current) == [(True, 251)]
+
+
+def test_another_definition_of_current_waits_for_the_owner_and_stops_no_run(
+    company: Company, caplog: pytest.LogCaptureFixture
+) -> None:
+    """After an upgrade, or with another `where`: the planner may not replace the owner's function."""
+    company.run("1")
+    a_job = job(history="append", source__on_delete="delete", source__where="id > 0")
+
+    for expected in (True, False):
+        caplog.clear()
+        plan.plan(company.planner, a_job, Request(), company.model, Caller("airflow", f"with {expected}", True))
+        assert ("python -m inference db prepare intent" in caplog.text) == expected
+        plan.prepare(company.owner, a_job, company.model)
 
 
 def test_shards_need_no_right_to_a_view(company: Company) -> None:
