@@ -7,22 +7,31 @@ over by a task that asked Airflow for it.
 
 from __future__ import annotations
 
-import json
 import os
 import re
+import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
+from functools import partial
 from typing import Any, Optional
 
 import psycopg2
+from psycopg2.extensions import make_dsn
 from sqlalchemy import create_engine, event
-from sqlalchemy.engine import URL, Connection, Engine, ExceptionContext, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlalchemy.engine import URL, Connection, Engine, ExceptionContext
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
 
+from inference import address, queries
 from inference.errors import ConfigurationError, RetryableError, Unavailable
 
+SQL = queries.load("database")
 PREDICTIONS = "predictions"
+POOLED = (
+    "{}: a pooler in transaction or statement mode hands each transaction to any session of the server. The input "
+    "hashes depend on the session's settings. Give this role or database pool_mode = session in PgBouncer, or connect "
+    "to Postgres itself (docs/scaling.md)"
+)
 
 # The text form of a value, and so the input hash, depends on these: every session has the same.
 SESSION = {
@@ -57,6 +66,7 @@ class Databases:
     def __init__(self, urls: Mapping[str, str] | None = None) -> None:
         self._urls = dict(urls or {})
         self._engines: dict[tuple[str, str], Engine] = {}
+        self._same: dict[tuple[str, str], bool] = {}
 
     def url(self, name: str) -> URL:
         """The URL of a connection, for psycopg2; raises ConfigurationError if there is none."""
@@ -67,7 +77,7 @@ class Databases:
                 f"connection {name!r}: no address. Set {variable}=postgresql://user:password@host/"
                 f"database, or add a connection {name!r} in Airflow."
             )
-        return normalise(name, text)
+        return address.normalise(name, text)
 
     def of_shard(self, name: str) -> str:
         """The connection that a shard gets as `name`: `<name>_shard`, of a role that may less, if there is one."""
@@ -80,15 +90,32 @@ class Databases:
         return {"AIRFLOW_CONN_" + name.upper(): url.render_as_string(hide_password=False) for name, url in urls.items()}
 
     def same(self, one: str, other: str) -> bool:
-        """Whether two names lead to one database, so that a query can join across them."""
+        """Whether two names lead to one database as one role, so that a query can join across them.
+
+        The servers are asked: addresses that differ may lead to one, and equal ones to a server and its standby.
+        """
         if one == other:
             return True
-        a, b = self.url(one), self.url(other)
-        return (a.host, a.port, a.database) == (b.host, b.port, b.database)
+        if (one, other) not in self._same:
+            self._same[one, other] = self._equal_options(one, other) and self._share_locks(one, other)
+        return self._same[one, other]
+
+    def _equal_options(self, one: str, other: str) -> bool:
+        a, b = (address.parameters(self.url(name)).get("options", "").split() for name in (one, other))
+        return a == b
+
+    def _share_locks(self, one: str, other: str) -> bool:
+        """Whether a lock of one is in the way of the other. Clones and standbys are equal in all but that."""
+        key = secrets.randbits(63)
+        with self.begin(one) as here, self.begin(other) as there:
+            if queries.run(here, SQL["whose"]).one() != queries.run(there, SQL["whose"]).one():
+                return False
+            queries.run(here, SQL["try_lock"], key=key)
+            return not queries.run(there, SQL["try_lock"], key=key).scalar()
 
     def engine(self, name: str, timeout: str = PAGE_TIMEOUT) -> Engine:
         if (name, timeout) not in self._engines:
-            self._engines[name, timeout] = _engine(self.url(name), timeout)
+            self._engines[name, timeout] = _engine(name, self.url(name), timeout)
         return self._engines[name, timeout]
 
     def open(self, name: str, timeout: str = PAGE_TIMEOUT) -> Connection:
@@ -115,31 +142,58 @@ class Databases:
             raise explained(error, name, timeout) from error
 
 
-def normalise(name: str, text: str) -> URL:
-    """`postgres://` and `postgresql://` mean psycopg2 here (SQLAlchemy 2.1 would take psycopg 3)."""
-    try:
-        url = make_url(text)
-    except ArgumentError:  # its message repeats the URL, and with it the password
-        url = None
-    if url is None or url.get_backend_name() not in ("postgres", "postgresql"):
-        raise ConfigurationError(
-            f"connection {name!r}: its address is not one of PostgreSQL. "
-            "Write postgresql://user:password@host:port/database."
-        )
-    # Extras of an Airflow connection that hold lists or objects come as one JSON value, which libpq would refuse; what
-    # they say of TLS must not get lost.
-    extras = json.loads(str(url.query.get("__extra__", "{}")))
-    tls = {key: str(value) for key, value in extras.items() if key.startswith("ssl")}
-    return url.set(drivername="postgresql+psycopg2").difference_update_query(["__extra__"]).update_query_dict(tls)
+def require_session(connection: Connection) -> None:
+    """Raise ConfigurationError unless this transaction runs in the server's session that was given our settings."""
+    if queries.run(connection, SQL["session"]).scalar() != connection.info["prediction.session"]:
+        raise ConfigurationError(POOLED.format("The settings of this session did not stay"))
 
 
-def _engine(url: URL, timeout: str) -> Engine:
+def _engine(name: str, url: URL, timeout: str) -> Engine:
+    engine = create_engine(
+        "postgresql+psycopg2://",
+        creator=lambda: psycopg2.connect(make_dsn(**_arguments(url))),
+        poolclass=NullPool,
+        hide_parameters=True,
+    )
     settings = {**SESSION, "random_page_cost": RANDOM_PAGE_COST, "statement_timeout": timeout}
-    options = " ".join("-c {}={}".format(name, value.replace(" ", "\\ ")) for name, value in settings.items())
-    arguments = {"options": options, "client_encoding": "UTF8", **NETWORK}
-    engine = create_engine(url, poolclass=NullPool, connect_args=arguments, hide_parameters=True)
+    event.listen(engine, "connect", partial(_set, settings), insert=True)
+    if given := address.settings(url):
+        event.listen(engine, "connect", partial(_refuse_dropped, name, given), insert=True)
     event.listen(engine, "handle_error", _no_rows)
     return engine
+
+
+def _arguments(url: URL) -> dict[str, Any]:
+    return {**address.parameters(url), "client_encoding": "UTF8", **NETWORK}
+
+
+def _set(settings: dict[str, str], raw: Any, record: Any) -> None:
+    """Give a new session our settings, in one round trip, and a mark that `require_session` knows them by.
+
+    Not as the startup parameter `options`: poolers refuse or drop it, and the address may have its own.
+    """
+    record.info["prediction.session"] = secrets.token_hex(8)
+    _ask(raw, SQL["settings"], {**settings, "prediction.session": record.info["prediction.session"]})
+
+
+def _refuse_dropped(name: str, given: dict[str, str], raw: Any, record: Any) -> None:
+    """A pooler may drop the address's `options` without a word: then a tenant's rows, or a schema, would be missing."""
+    dropped = _ask(raw, SQL["dropped"], given)
+    if dropped:
+        raw.close()
+        raise ConfigurationError(
+            f"connection {name!r}: the option {', '.join(row[0] for row in dropped)} of its address did not arrive: a "
+            "pooler has dropped it. Give it with ALTER ROLE ... SET instead, or connect to Postgres itself"
+        )
+
+
+def _ask(raw: Any, statement: str, settings: dict[str, str]) -> list[tuple[Any, ...]]:
+    raw.autocommit = True
+    with raw.cursor() as cursor:
+        cursor.execute(statement, {"names": list(settings), "values": list(settings.values())})
+        found: list[tuple[Any, ...]] = cursor.fetchall()
+    raw.autocommit = False
+    return found
 
 
 def _no_rows(context: ExceptionContext) -> None:
@@ -159,11 +213,35 @@ def unavailable(name: str, url: URL) -> Iterator[None]:
     try:
         yield
     except OperationalError as error:
-        where = f"{url.host}:{url.port or 5432}/{url.database}"
-        reason = str(error.orig).strip().splitlines()[0]
+        reason = _reason(str(error.orig))
+        if reason.startswith("server closed the connection") and _takes_statements_only(url):
+            raise ConfigurationError(POOLED.format(f"connection {name!r} takes no transactions")) from None
+        if "unsupported startup parameter" in reason:
+            raise ConfigurationError(
+                f"connection {name!r} ({address.where(url)}): {reason}. A pooler does not pass that on. Give it with "
+                "ALTER ROLE ... SET instead of in the address, or connect to Postgres itself"
+            ) from None
         raise Unavailable(
-            f"connection {name!r} ({where}) does not answer: {reason}. Is the server up, and is the address right?"
+            f"connection {name!r} ({address.where(url)}) does not answer: {reason}. Is the server up, and is the "
+            "address right?"
         ) from None
+
+
+def _takes_statements_only(url: URL) -> bool:
+    """A pooler in statement mode closes the connection at BEGIN, without a word."""
+    with suppress(psycopg2.Error), closing(psycopg2.connect(make_dsn(**_arguments(url)))) as raw:
+        _ask(raw, SQL["settings"], {})
+        try:
+            raw.cursor().execute(SQL["session"])
+        except psycopg2.OperationalError:
+            return True
+    return False
+
+
+def _reason(text: str) -> str:
+    """The first line of what libpq says; where it has tried several hosts, one of each."""
+    lines = text.strip().splitlines() or [""]
+    return "; ".join([lines[0], *(line for line in lines[1:] if line.startswith("connection to "))])
 
 
 def passing(error: BaseException) -> bool:

@@ -11,8 +11,8 @@ from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 
-from inference import access, environment, migrate, model, queries, repair, state, status
-from inference.database import PREDICTIONS, Databases
+from inference import access, address, environment, migrate, model, queries, repair, state, status
+from inference.database import PREDICTIONS, Databases, require_session
 from inference.errors import InferenceError
 from inference.job import Job
 from inference.registry import Registry
@@ -73,9 +73,12 @@ def _connection(databases: Databases, name: str) -> Iterator[Finding]:
         opened = datetime.now(timezone.utc)
         session = queries.run(connection, SQL["session"]).one()
         after = datetime.now(timezone.utc)
-    url = databases.url(name)
-    where = f"{url.host}:{url.port or 5432}/{url.database}"
+    where = address.where(databases.url(name))
     yield Finding("ok", f"connection {name}: {where} as {session.role}, PostgreSQL {session.version.split()[0]}")
+    with databases.connect(name) as connection, databases.begin(name) as other:
+        require_session(other)
+        with connection.begin():  # beside another transaction, where a pooler cannot give it the same session by luck
+            require_session(connection)
     if session.superuser:
         yield Finding("warning", f"connection {name}: {session.role} is a superuser; use a role of sql/roles.sql")
     ahead = (session.now - opened - (after - opened) / 2).total_seconds()

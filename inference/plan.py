@@ -18,7 +18,7 @@ from sqlalchemy.exc import DataError
 
 from inference import access, check, lease, queries, signature, source, table, worklist
 from inference import search as searching
-from inference.database import PREDICTIONS, Databases, said
+from inference.database import PREDICTIONS, Databases, require_session, said
 from inference.errors import RunHeld, SourceError
 from inference.fields import interval
 from inference.job import Job
@@ -156,6 +156,7 @@ def _plan_run(search: Search, caller: Caller, own: int | None, approved_rows: in
     run_id, generation = _add_run(search.here, search.job, search.request, search.model, caller, own, now)
     lease.clear(search.here, search.job.name)
     for connection in {search.here, search.there}:
+        require_session(connection)
         queries.run(connection, SQL["in_parallel"])
     candidates = searching.candidates(search)
     searching.end_replays(search, candidates)

@@ -16,13 +16,14 @@ from sqlalchemy.exc import DataError, ProgrammingError
 
 from inference import binary, queries, signature, source
 from inference.bisect import bisect
-from inference.database import PREDICTIONS, Databases
+from inference.database import PREDICTIONS, Databases, require_session
 from inference.errors import RetryableError, SourceError, WorkLost
 from inference.queries import column, expression, fill
 from inference.rows import HASH, Chunk, Lost, Rows, join, quarantined
 from inference.session import Session
 from inference.source import Column
-from inference.work import Shard, Work, register
+from inference.work import Work
+from inference.work import session as work_session
 
 SQL = queries.load("read")
 
@@ -47,9 +48,7 @@ class Reader:
     def __init__(self, databases: Databases, work: Work) -> None:
         self._work = work
         self._names = [f"key{number + 1}" for number in range(len(work.source["key"]))]
-        self._here = Session(
-            databases, PREDICTIONS, lambda connection: _prepare(connection, work.shard), work.page_timeout
-        )
+        self._here = work_session(databases, work, _read_exactly)
         self._there: Optional[Session] = None
         if not databases.same(work.source["connection"], PREDICTIONS):
             self._there = Session(databases, work.source["connection"], _read_exactly, work.page_timeout)
@@ -118,6 +117,7 @@ class Reader:
         return page
 
     def _fetch(self, connection: Connection, relation: dict[str, sql.Composable], values: dict[str, Any]) -> Chunk:
+        require_session(connection)
         section, inputs = self._work.source, self._work.source["inputs"]
         names = [f"in{number + 1}" for number in range(len(inputs))]
         parts = {
@@ -149,6 +149,7 @@ class Reader:
     ) -> Optional[Chunk]:
         """The same for inputs of a fixed size, as arrays and without a look at each value; None if some are NULL."""
         assert self._layout is not None
+        require_session(connection)
         section, inputs = self._work.source, self._work.source["inputs"]
         parts = {
             **self._joined(relation),
@@ -182,7 +183,7 @@ class Reader:
         conditions = [
             fill("{one} = {name}", one=column(one, "s"), name=column(name, "w")) for one, name in zip(key, self._names)
         ]
-        if self._work.dense:
+        if self._work.dense and self._there is None:
             parts = {"key": column(key[0]), "work_key": column(self._names[0]), "work": relation["work"]}
             conditions.append(fill(SQL["in_range"], **parts))
         return {
@@ -256,11 +257,6 @@ def _sent(one: Column) -> sql.Composable:
     """A number as the model gets it: a missing float is NaN there."""
     value = column(one.name, "s")
     return fill(SQL["nan"], value=value) if one.kind.startswith("float") else value
-
-
-def _prepare(connection: Connection, shard: Shard) -> None:
-    register(connection, shard)
-    _read_exactly(connection)
 
 
 def _read_exactly(connection: Connection) -> None:
