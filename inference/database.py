@@ -11,27 +11,20 @@ import os
 import re
 import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
-from functools import partial
+from contextlib import contextmanager
 from typing import Any, Optional
 
 import psycopg2
-from psycopg2.extensions import make_dsn
 from sqlalchemy import create_engine, event
 from sqlalchemy.engine import URL, Connection, Engine, ExceptionContext
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
 
-from inference import address, queries
+from inference import address, pooler, queries
 from inference.errors import ConfigurationError, RetryableError, Unavailable
 
 SQL = queries.load("database")
 PREDICTIONS = "predictions"
-POOLED = (
-    "{}: a pooler in transaction or statement mode hands each transaction to any session of the server. The input "
-    "hashes depend on the session's settings. Give this role or database pool_mode = session in PgBouncer, or connect "
-    "to Postgres itself (docs/scaling.md)"
-)
 
 # The text form of a value, and so the input hash, depends on these: every session has the same.
 SESSION = {
@@ -45,14 +38,6 @@ SESSION = {
     "lock_timeout": "30s",
     "idle_in_transaction_session_timeout": "1min",
     "tcp_user_timeout": "60s",  # of the server: the only one that ends a session whose client has stopped reading
-}
-# Of the client, in seconds. A dead network is noticed within about a minute instead of two hours.
-NETWORK = {
-    "connect_timeout": 10,
-    "keepalives_idle": 20,
-    "keepalives_interval": 5,
-    "keepalives_count": 4,
-    "tcp_user_timeout": 60_000,
 }
 # With the default, 4, Postgres reads the whole source for a page of 2048 out of 200,000 rows: 26 ms instead of 6.
 RANDOM_PAGE_COST = "1.1"
@@ -142,58 +127,16 @@ class Databases:
             raise explained(error, name, timeout) from error
 
 
-def require_session(connection: Connection) -> None:
-    """Raise ConfigurationError unless this transaction runs in the server's session that was given our settings."""
-    if queries.run(connection, SQL["session"]).scalar() != connection.info["prediction.session"]:
-        raise ConfigurationError(POOLED.format("The settings of this session did not stay"))
-
-
 def _engine(name: str, url: URL, timeout: str) -> Engine:
+    settings = {**SESSION, "random_page_cost": RANDOM_PAGE_COST, "statement_timeout": timeout}
     engine = create_engine(
         "postgresql+psycopg2://",
-        creator=lambda: psycopg2.connect(make_dsn(**_arguments(url))),
+        creator=lambda: pooler.connect(name, url, settings),
         poolclass=NullPool,
         hide_parameters=True,
     )
-    settings = {**SESSION, "random_page_cost": RANDOM_PAGE_COST, "statement_timeout": timeout}
-    event.listen(engine, "connect", partial(_set, settings), insert=True)
-    if given := address.settings(url):
-        event.listen(engine, "connect", partial(_refuse_dropped, name, given), insert=True)
     event.listen(engine, "handle_error", _no_rows)
     return engine
-
-
-def _arguments(url: URL) -> dict[str, Any]:
-    return {**address.parameters(url), "client_encoding": "UTF8", **NETWORK}
-
-
-def _set(settings: dict[str, str], raw: Any, record: Any) -> None:
-    """Give a new session our settings, in one round trip, and a mark that `require_session` knows them by.
-
-    Not as the startup parameter `options`: poolers refuse or drop it, and the address may have its own.
-    """
-    record.info["prediction.session"] = secrets.token_hex(8)
-    _ask(raw, SQL["settings"], {**settings, "prediction.session": record.info["prediction.session"]})
-
-
-def _refuse_dropped(name: str, given: dict[str, str], raw: Any, record: Any) -> None:
-    """A pooler may drop the address's `options` without a word: then a tenant's rows, or a schema, would be missing."""
-    dropped = _ask(raw, SQL["dropped"], given)
-    if dropped:
-        raw.close()
-        raise ConfigurationError(
-            f"connection {name!r}: the option {', '.join(row[0] for row in dropped)} of its address did not arrive: a "
-            "pooler has dropped it. Give it with ALTER ROLE ... SET instead, or connect to Postgres itself"
-        )
-
-
-def _ask(raw: Any, statement: str, settings: dict[str, str]) -> list[tuple[Any, ...]]:
-    raw.autocommit = True
-    with raw.cursor() as cursor:
-        cursor.execute(statement, {"names": list(settings), "values": list(settings.values())})
-        found: list[tuple[Any, ...]] = cursor.fetchall()
-    raw.autocommit = False
-    return found
 
 
 def _no_rows(context: ExceptionContext) -> None:
@@ -214,8 +157,8 @@ def unavailable(name: str, url: URL) -> Iterator[None]:
         yield
     except OperationalError as error:
         reason = _reason(str(error.orig))
-        if reason.startswith("server closed the connection") and _takes_statements_only(url):
-            raise ConfigurationError(POOLED.format(f"connection {name!r} takes no transactions")) from None
+        if reason.startswith("server closed the connection") and pooler.takes_statements_only(url):
+            raise ConfigurationError(pooler.POOLED.format(f"connection {name!r} takes no transactions")) from None
         if "unsupported startup parameter" in reason:
             raise ConfigurationError(
                 f"connection {name!r} ({address.where(url)}): {reason}. A pooler does not pass that on. Give it with "
@@ -225,17 +168,6 @@ def unavailable(name: str, url: URL) -> Iterator[None]:
             f"connection {name!r} ({address.where(url)}) does not answer: {reason}. Is the server up, and is the "
             "address right?"
         ) from None
-
-
-def _takes_statements_only(url: URL) -> bool:
-    """A pooler in statement mode closes the connection at BEGIN, without a word."""
-    with suppress(psycopg2.Error), closing(psycopg2.connect(make_dsn(**_arguments(url)))) as raw:
-        _ask(raw, SQL["settings"], {})
-        try:
-            raw.cursor().execute(SQL["session"])
-        except psycopg2.OperationalError:
-            return True
-    return False
 
 
 def _reason(text: str) -> str:

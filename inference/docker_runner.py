@@ -58,7 +58,13 @@ def _connections(databases: Databases, job: Job, network: str) -> dict[str, str]
     """The connections' addresses, for the container's environment and nothing else."""
     names = {PREDICTIONS, job.source.connection}
     for name in sorted(names):
-        local = [host for host in hosts(databases.url(databases.of_shard(name))) if host in LOCAL or host[0] in "/@"]
+        url = databases.url(databases.of_shard(name))
+        if "service" in url.query:
+            raise ConfigurationError(
+                f"connection {name!r} names the service {url.query['service']}, whose file is not in a container. "
+                "Write the address itself."
+            )
+        local = [host for host in hosts(url) if host in LOCAL or host[0] in "/@"]
         if network != "host" and local:
             raise ConfigurationError(
                 f"connection {name!r} leads to {local[0] or 'a socket'}, which in a container is the container itself. "

@@ -12,9 +12,10 @@ from typing import Any
 from sqlalchemy.exc import DBAPIError
 
 from inference import access, address, environment, migrate, model, queries, repair, state, status
-from inference.database import PREDICTIONS, Databases, require_session
+from inference.database import PREDICTIONS, Databases
 from inference.errors import InferenceError
 from inference.job import Job
+from inference.pooler import require_session
 from inference.registry import Registry
 from inference.runner import RUNNERS
 

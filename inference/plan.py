@@ -18,12 +18,13 @@ from sqlalchemy.exc import DataError
 
 from inference import access, check, lease, queries, signature, source, table, worklist
 from inference import search as searching
-from inference.database import PREDICTIONS, Databases, require_session, said
+from inference.database import PREDICTIONS, Databases, said
 from inference.errors import RunHeld, SourceError
 from inference.fields import interval
 from inference.job import Job
 from inference.lease import Caller
 from inference.model import Model
+from inference.pooler import require_session
 from inference.request import Request
 from inference.search import Search, section
 from inference.worklist import Gone

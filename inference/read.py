@@ -16,8 +16,9 @@ from sqlalchemy.exc import DataError, ProgrammingError
 
 from inference import binary, queries, signature, source
 from inference.bisect import bisect
-from inference.database import PREDICTIONS, Databases, require_session
+from inference.database import PREDICTIONS, Databases
 from inference.errors import RetryableError, SourceError, WorkLost
+from inference.pooler import require_session
 from inference.queries import column, expression, fill
 from inference.rows import HASH, Chunk, Lost, Rows, join, quarantined
 from inference.session import Session

@@ -11,7 +11,7 @@ import psycopg2
 import pytest
 from sqlalchemy import text as statement
 
-from inference import database, doctor
+from inference import doctor, pooler
 from inference.database import Databases
 from inference.errors import ConfigurationError
 from services.postgres import Postgres
@@ -39,10 +39,10 @@ def through(postgres: Postgres, databases: Databases) -> Iterator[Opened]:
 def occupied(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A stranger takes the server's session that was given our settings, as soon as it is free."""
     strangers: list[Any] = []
-    original = database._set
+    original = pooler._set
 
-    def settle(settings: dict[str, str], raw: Any, record: Any) -> None:
-        original(settings, raw, record)
+    def settle(settings: dict[str, str], raw: Any) -> None:
+        original(settings, raw)
         if raw.info.password:  # of a direct connection
             return
         stranger = psycopg2.connect(raw.dsn)
@@ -50,7 +50,7 @@ def occupied(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         with stranger.cursor() as cursor:
             cursor.execute("SELECT 1")
 
-    monkeypatch.setattr(database, "_set", settle)
+    monkeypatch.setattr(pooler, "_set", settle)
     yield
     for stranger in strangers:
         stranger.close()
@@ -98,7 +98,7 @@ def test_a_session_that_the_pooler_has_reset_gets_the_settings_again(databases: 
     assert len({rows[0][0] for rows in found}) == 1
     assert {rows[0][1] for rows in found} == {"UTC"}
     with pooled.begin("predictions") as connection:
-        database.require_session(connection)
+        pooler.require_session(connection)
 
 
 @pytest.mark.usefixtures("occupied")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from inference import docker_runner
 from inference.address import hosts, normalise, parameters, where
 from inference.database import Databases
 from inference.errors import ConfigurationError
+from tests.stub import job
 
 EXTRAS = "%7B%22options%22%3A+%22-c+app.tenant%3Da%22%2C+%22nested%22%3A+%7B%7D%2C+%22cursor%22%3A+%22dictcursor%22%7D"
 ADDRESSES = [
@@ -87,3 +89,22 @@ def test_an_address_that_is_none_is_refused_without_a_word_of_its_password(text:
 
     assert str(caught.value).startswith(f"connection 'shop': {said}")
     assert "geheim" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("postgresql://u@h1,localhost:5433/db", "leads to localhost, which in a container is the container itself"),
+        ("postgresql://u@[::1]/db", "leads to ::1, which in a container"),
+        ("postgres://u@%2Fvar%2Frun%2Fpostgresql/db", "leads to /var/run/postgresql, which in a container"),
+        ("postgresql:///db", "leads to a socket, which in a container"),
+        ("postgresql://?service=one", "names the service one, whose file is not in a container"),
+    ],
+)
+def test_a_container_is_not_given_an_address_that_leads_elsewhere_there(text: str, said: str) -> None:
+    """F4: in every form; what leads to a host of its own is handed on."""
+    with pytest.raises(ConfigurationError, match=f"^connection 'predictions' {said}"):
+        docker_runner._connections(Databases({"predictions": text}), job(), "bridge")
+
+    away = Databases({"predictions": "postgresql://u@h1,h2:5433/db"})
+    assert docker_runner._connections(away, job(), "bridge") == away.environment("predictions")
