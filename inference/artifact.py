@@ -12,10 +12,10 @@ from typing import Any
 
 import yaml
 
-from inference import signature, state
+from inference import logged, signature, state
 from inference.digest import digest
 from inference.errors import ModelError, Unavailable
-from inference.packages import read_requirements
+from inference.packages import PackagesError
 from inference.registry import Registry, Version, public
 from inference.signature import Signature
 
@@ -96,8 +96,11 @@ def read(path: Path, version: Version) -> Artifact:
         raise ModelError(f"{version}: is no model of the pyfunc flavour; log it with mlflow.pyfunc.log_model") from None
     _refuse_outside(flavor, version)
     try:
-        python = str(yaml.safe_load((path / "python_env.yaml").read_text(encoding="utf-8"))["python"])
-        requirements = tuple(read_requirements(path / "requirements.txt"))
+        environment = yaml.safe_load((path / "python_env.yaml").read_text(encoding="utf-8"))
+        python = str(environment["python"])
+        requirements = (*logged.requirements(path / "requirements.txt"), *logged.build_dependencies(environment))
+    except PackagesError as error:
+        raise ModelError(f"{version}: {error}") from None
     except (OSError, KeyError, TypeError, yaml.YAMLError) as error:
         raise ModelError(
             f"{version}: has no python_env.yaml and requirements.txt that say what it runs on ({error}); log it with "

@@ -11,10 +11,24 @@ from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 
-from inference import access, environment, expression, migrate, model, plan, queries, repair, source, state, status
+from inference import (
+    access,
+    address,
+    environment,
+    expression,
+    migrate,
+    model,
+    plan,
+    queries,
+    repair,
+    source,
+    state,
+    status,
+)  # fmt: skip
 from inference.database import PREDICTIONS, Databases
 from inference.errors import InferenceError
 from inference.job import Job
+from inference.pooler import require_session
 from inference.registry import Registry
 from inference.runner import RUNNERS
 from inference.search import section
@@ -74,8 +88,7 @@ def _connection(databases: Databases, name: str) -> Iterator[Finding]:
         opened = datetime.now(timezone.utc)
         session = queries.run(connection, SQL["session"]).one()
         after = datetime.now(timezone.utc)
-    url = databases.url(name)
-    where = f"{url.host}:{url.port or 5432}/{url.database}"
+    where = address.where(databases.url(name))
     yield Finding("ok", f"connection {name}: {where} as {session.role}, PostgreSQL {session.version.split()[0]}")
     if session.read_only and name in (PREDICTIONS, databases.of_shard(PREDICTIONS)):
         yield Finding(
@@ -83,6 +96,10 @@ def _connection(databases: Databases, name: str) -> Iterator[Finding]:
             f"connection {name}: nothing can be written there: the server is a standby, or read-only. After a failover "
             "the address must lead to the new primary",
         )
+    with databases.connect(name) as connection, databases.begin(name) as other:
+        require_session(other)
+        with connection.begin():  # beside another transaction, where a pooler cannot give it the same session by luck
+            require_session(connection)
     if session.superuser:
         yield Finding("warning", f"connection {name}: {session.role} is a superuser; use a role of sql/roles.sql")
     ahead = (session.now - opened - (after - opened) / 2).total_seconds()

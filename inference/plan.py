@@ -35,6 +35,7 @@ from inference.fields import interval
 from inference.job import Job
 from inference.lease import Caller
 from inference.model import Model
+from inference.pooler import require_session
 from inference.request import Request
 from inference.search import Search, section
 from inference.worklist import Counts, Gone
@@ -208,6 +209,8 @@ def _plan_run(search: Search, caller: Caller, decision: lease.Decision, clock: C
     run_id, generation = _add_run(search.here, search.job, search.request, search.model, caller, own, clock)
     if not search.request.dry_run:
         lease.clear(search.here, search.job.name)
+    for connection in {search.here, search.there}:
+        require_session(connection)
     candidates = searching.candidates(search)
     if not search.request.dry_run:
         quarantine.settle(search, candidates)

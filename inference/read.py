@@ -19,11 +19,13 @@ from inference import binary, queries, signature, source
 from inference.bisect import bisect
 from inference.database import PREDICTIONS, Databases
 from inference.errors import RetryableError, SourceError, WorkLost
+from inference.pooler import require_session
 from inference.queries import column, expression, fill
 from inference.rows import HASH, Chunk, Lost, Rows, join, quarantined
 from inference.session import Session
 from inference.source import Column
-from inference.work import Shard, Work, register, taken_over
+from inference.work import Work, taken_over
+from inference.work import session as work_session
 
 SQL = queries.load("read")
 
@@ -51,9 +53,7 @@ class Reader:
         self._inputs = source.input_names(work.source)
         shard = work.shard
         self._list = queries.work_table(f"work_{shard.run_id}_{shard.generation}")
-        self._here = Session(
-            databases, PREDICTIONS, lambda connection: _prepare(connection, work.shard), work.page_timeout
-        )
+        self._here = work_session(databases, work, _read_exactly)
         self._there: Optional[Session] = None
         if not work.inputs_kept and not databases.same(work.source["connection"], PREDICTIONS):
             self._there = Session(databases, work.source["connection"], _read_exactly, work.page_timeout)
@@ -160,6 +160,7 @@ class Reader:
         hashed = column("input_hash", "w") if kept else source.input_hash(self._work.source, self._columns, "s")
 
         def ask(connection: Connection) -> Any:
+            require_session(connection)
             parts = {**self._joined(relation), "hash": hashed}
             return queries.run(connection, SQL["hash"], parts, **values).scalar()
 
@@ -170,6 +171,7 @@ class Reader:
         return found and bytes.fromhex(found.replace("-", ""))
 
     def _fetch(self, connection: Connection, relation: dict[str, sql.Composable], values: dict[str, Any]) -> Chunk:
+        require_session(connection)
         section, inputs = self._work.source, [self._columns[name] for name in self._work.source["inputs"]]
         alias, limit = "w" if self._work.inputs_kept else "s", sql.SQL(str(source.MOST_OCTETS))
         source_inputs = queries.columns(self._inputs, alias)
@@ -204,6 +206,7 @@ class Reader:
     ) -> Optional[Chunk]:
         """The same for inputs of a fixed size, as arrays and without a look at each value; None if some are NULL."""
         assert self._layout is not None
+        require_session(connection)
         section, kept = self._work.source, self._work.inputs_kept
         alias = "w" if kept else "s"
         parts = {
@@ -242,7 +245,7 @@ class Reader:
         if self._work.inputs_kept:
             return {**relation, "present": sql.SQL("true"), "listed": fill("{work} w", work=relation["work"])}
         conditions = [fill("s.{name} = w.{name}", name=column(name)) for name in self._names]
-        if self._work.dense:
+        if self._work.dense and self._there is None:
             conditions.append(fill(SQL["in_range"], work=relation["work"]))
         parts = {"rows": source.rows(self._work.source), "joined": sql.SQL(" AND ").join(conditions)}
         return {
@@ -324,11 +327,6 @@ def _layout(work: Work, columns: dict[str, Column]) -> Optional[binary.Layout]:
 def _sent(one: Column, value: sql.Composable) -> sql.Composable:
     """A number as the model gets it: a missing float is NaN there."""
     return fill(SQL["nan"], value=value) if one.kind.startswith("float") else value
-
-
-def _prepare(connection: Connection, shard: Shard) -> None:
-    register(connection, shard)
-    _read_exactly(connection)
 
 
 def _read_exactly(connection: Connection) -> None:

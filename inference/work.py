@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Optional
 
 from sqlalchemy.engine import Connection
 
 from inference import host, queries
+from inference.database import PREDICTIONS, Databases
 from inference.errors import PermanentError, TakenOver, WorkLost
 from inference.protocol import require_format
+from inference.session import Session
 from inference.signature import Signature
 
 SQL = queries.load("shard")
@@ -130,9 +133,26 @@ def lost(run_id: int) -> WorkLost:
     )
 
 
+def session(databases: Databases, work: Work, prepare: Callable[[Connection], None] = lambda _: None) -> Session:
+    """A session with the predictions' database that a successor of this attempt can end for as long as it is open."""
+
+    def on_connect(connection: Connection) -> None:
+        register(connection, work.shard)
+        prepare(connection)
+
+    def on_close(connection: Connection) -> None:
+        queries.run(connection, SQL["forget"], **identity(work.shard))
+
+    return Session(databases, PREDICTIONS, on_connect, work.page_timeout, on_close)
+
+
 def register(connection: Connection, shard: Shard) -> None:
-    """Record this session's server process with the attempt, so that a successor can end it."""
-    if queries.run(connection, SQL["register"], **identity(shard)).rowcount == 0:
+    """Name this session, and record its server process with the attempt, so that a successor can end it.
+
+    Behind a pooler a process outlives its client and serves others, under their names.
+    """
+    name = f"prediction run {shard.run_id}.{shard.generation} shard {shard.number} attempt {shard.attempt}"
+    if queries.run(connection, SQL["register"], name=name, **identity(shard)).rowcount == 0:
         raise taken_over(shard)
 
 

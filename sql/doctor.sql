@@ -31,8 +31,8 @@ WHERE relnamespace = 'prediction'::regnamespace AND relname IN (%(job)s, %(job)s
 SELECT count(*)
 FROM prediction.run r
 JOIN prediction.shard s USING (run_id)
-CROSS JOIN LATERAL jsonb_to_recordset(s.backends) AS b (pid integer, started timestamptz)
-JOIN pg_stat_activity a ON a.pid = b.pid AND a.backend_start = b.started
+CROSS JOIN LATERAL jsonb_to_recordset(s.backends) AS b (pid integer, started timestamptz, name text)
+JOIN pg_stat_activity a ON a.pid = b.pid AND a.backend_start = b.started AND a.application_name = b.name
 WHERE s.generation < r.generation OR r.state NOT IN ('planned', 'predicting');
 
 -- name: last_complete

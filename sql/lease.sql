@@ -37,13 +37,13 @@ WHERE r.job = %(job)s AND r.state IN ('planned', 'predicting', 'checked', 'held'
 UPDATE prediction.run SET state = 'superseded', finished_at = clock_timestamp(), message = %(message)s
 WHERE run_id = %(run_id)s;
 
--- A stopped client inside COPY keeps its locks for ever; only ending its session frees them. A pid alone
--- may belong to somebody else by now.
+-- A stopped client inside COPY keeps its locks for ever; only ending its session frees them. A process
+-- may serve somebody else by now, under another name; of one that was noted without a name nobody knows.
 -- name: terminate
 SELECT count(pg_terminate_backend(a.pid))
 FROM prediction.run r
 JOIN prediction.shard s USING (run_id)
-CROSS JOIN LATERAL jsonb_to_recordset(s.backends) AS b (pid integer, started timestamptz)
-JOIN pg_stat_activity a ON a.pid = b.pid AND a.backend_start = b.started
+CROSS JOIN LATERAL jsonb_to_recordset(s.backends) AS b (pid integer, started timestamptz, name text)
+JOIN pg_stat_activity a ON a.pid = b.pid AND a.backend_start = b.started AND a.application_name = b.name
 WHERE r.job = %(job)s AND (s.generation < r.generation OR r.state NOT IN ('planned', 'predicting'))
   AND a.pid <> pg_backend_pid();

@@ -11,8 +11,8 @@ FROM prediction.run r JOIN prediction.model m USING (model_id) WHERE r.run_id = 
 -- name: terminate
 SELECT count(pg_terminate_backend(a.pid))
 FROM prediction.shard s
-CROSS JOIN LATERAL jsonb_to_recordset(s.backends) AS b (pid integer, started timestamptz)
-JOIN pg_stat_activity a ON a.pid = b.pid AND a.backend_start = b.started
+CROSS JOIN LATERAL jsonb_to_recordset(s.backends) AS b (pid integer, started timestamptz, name text)
+JOIN pg_stat_activity a ON a.pid = b.pid AND a.backend_start = b.started AND a.application_name = b.name
 WHERE s.run_id = %(run_id)s AND s.generation = %(generation)s AND s.shard = %(shard)s AND a.pid <> pg_backend_pid();
 
 -- name: begin
@@ -46,8 +46,16 @@ SELECT EXISTS (SELECT FROM {work} WHERE ordinal = 0 AND NOT duplicate);
 -- name: register
 UPDATE prediction.shard
 SET backends = backends || (
-    SELECT jsonb_build_array(jsonb_build_object('pid', pid, 'started', backend_start))
+    SELECT jsonb_build_array(jsonb_build_object(
+        'pid', pid, 'started', backend_start, 'name', set_config('application_name', %(name)s, false)))
     FROM pg_stat_activity WHERE pid = pg_backend_pid())
+WHERE run_id = %(run_id)s AND generation = %(generation)s AND shard = %(shard)s AND attempt = %(attempt)s;
+
+-- Of a session that ends by itself.
+-- name: forget
+UPDATE prediction.shard
+SET backends = (SELECT coalesce(jsonb_agg(b), '[]') FROM jsonb_array_elements(backends) b
+                WHERE CAST(b ->> 'pid' AS integer) <> pg_backend_pid())
 WHERE run_id = %(run_id)s AND generation = %(generation)s AND shard = %(shard)s AND attempt = %(attempt)s;
 
 -- name: position

@@ -176,3 +176,20 @@ def test_a_plan_that_is_cancelled_by_recovery_says_so_and_leaves_nothing(replica
     replicated.caught_up()
     assert counts(databases, pipeline.run().run_id) == {"planned": ROWS, "predicted": ROWS}
     assert_current(databases, "primary")
+
+
+def test_a_primary_and_its_standby_are_told_apart(replicated: Replicated) -> None:
+    """F3: one address but for `target_session_attrs`; their system identifiers and databases are equal."""
+    urls = [replicated.databases.url(name) for name in ("primary", "company")]
+    hosts = f"?host={HOST},{HOST}&port={urls[0].port},{urls[1].port}"
+    address = urls[0].set(host=None, port=None).render_as_string(hide_password=False) + hosts
+    both = Databases(
+        {"main": f"{address}&target_session_attrs=primary", "copy": f"{address}&target_session_attrs=standby"}
+    )
+
+    assert sql(both, "SELECT pg_is_in_recovery()", "main") == [(False,)]
+    assert sql(both, "SELECT pg_is_in_recovery()", "copy") == [(True,)]
+    assert not both.same("main", "copy")
+    assert Databases({"one": f"{address}&target_session_attrs=standby", "two": urls[1].render_as_string(False)}).same(
+        "one", "two"
+    )
