@@ -77,7 +77,7 @@ def test_several_outputs_and_optional_inputs_keep_their_order_and_names() -> Non
             Input("body", "string", "object", True),
             Input("customer", "long", "int64", True),
             Input("sent", "datetime", "datetime64[us]", False),
-            Input("weights", "array", "object", True),
+            Input("weights", "array", "object", True, {"type": "array", "items": {"type": "double"}}),
         ),
         (Output("Intent des Kunden", "text", True), Output('con"fidence', "double precision", True)),
     )
