@@ -16,6 +16,7 @@ _LIMITS = {"integer": 2**31, "bigint": 2**63}
 _ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
 _SPECIAL = re.compile(r"[\\\t\n\r]")
 NULL = "\\N"
+_FLOATS = ("real", "double precision")
 
 
 class BadOutput(ValueError):
@@ -27,14 +28,19 @@ class BadShape(BadOutput):
 
 
 def encoder(kind: str) -> Callable[[Any], Optional[str]]:
-    """A function from a value to Postgres's text form of `kind` (None is NULL); raises BadOutput."""
+    """A function from a value to Postgres's text form of `kind` (None is NULL); raises BadOutput.
+
+    In pandas it depends on a value's neighbours whether it is missing as None, NaN or pd.NA: all are one here.
+    """
     if kind.endswith("[]"):
-        item = encoder(kind[:-2])
+        item = _encoder(kind[:-2], None)
         return lambda value: None if _missing(value) or _nan(value) else _array(value, item, kind)
-    function = _ENCODERS[kind]
-    if kind in ("real", "double precision"):
-        return lambda value: None if _missing(value) else function(value, kind)
-    return lambda value: None if _missing(value) or _nan(value) else function(value, kind)
+    return _encoder(kind, "NaN" if kind in _FLOATS else None)
+
+
+def _encoder(kind: str, missing: Optional[str]) -> Callable[[Any], Optional[str]]:
+    function, floats = _ENCODERS[kind], kind in _FLOATS
+    return lambda value: missing if _missing(value) or (not floats and _nan(value)) else function(value, kind)
 
 
 def escape(text: Optional[str]) -> str:

@@ -58,17 +58,19 @@ def series(values: Column, item: Input) -> pd.Series[Any]:
 def _objects(values: Sequence[Any], item: Input, where: str) -> Array:
     """One Python object for each row."""
     if item.type == "any":
-        _refuse_mixed(values, where)
+        _refuse_what_pandas_changes(values, where)
     found = np.empty(len(values), dtype=object)
     for number, value in enumerate(values):
         found[number] = _plain(value) if item.declared is None else _value(value, item.declared, item.required, where)
     return found
 
 
-def _refuse_mixed(values: Sequence[Any], where: str) -> None:
+def _refuse_what_pandas_changes(values: Sequence[Any], where: str) -> None:
     """MLflow lets pandas find one type for a column of any, where 1 beside a NULL would become 1.0: so such rows are
     scored apart. Beside an object or a list, pandas leaves all as they are."""
     kinds = set(map(type, values))
+    if int in kinds and any(type(value) is int and abs(value) >= 2**1023 for value in values):
+        raise ValueError(f"{where} is an integer that is out of range for what pandas can hold in a column")
     if len(kinds) > 1 and not kinds & {dict, list}:
         raise ValueError(f"{where} has values of several types in one batch")
 
