@@ -106,8 +106,9 @@ def _object(value: Any, properties: dict[str, Any], where: str) -> dict[str, Any
     unknown = value.keys() - properties.keys()
     missing = {name for name, kind in properties.items() if kind.get("required", True)} - value.keys()
     if unknown or missing:
-        said = f"{min(unknown)!r}, which it does not know" if unknown else f"no {min(missing)!r}, which it requires"
-        raise ValueError(f"{where} has {said}: the model's signature")
+        said = f"{min(unknown)!r}" if unknown else f"no {min(missing)!r}"
+        verb = "does not know" if unknown else "requires"
+        raise ValueError(f"{where} has {said}, which the model's signature {verb}")
     return {
         name: _value(one, properties[name], properties[name].get("required", True), f"{name!r} of {where}")
         for name, one in value.items()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -165,7 +166,7 @@ content["flavors"]["python_function"]["python_model"] = "weights"
 LOAD = "import sys, mlflow.pyfunc; print(mlflow.__version__); mlflow.pyfunc.load_model(sys.argv[1])"
 
 
-def test_a_renamed_pickle_is_refused_before_an_older_mlflow_would_load_it(tmp_path: Path) -> None:
+def test_a_renamed_pickle_is_refused_before_an_older_mlflow_would_load_it(tmp_path: Path, folder: Path) -> None:
     """F16: MLflow 2.22 knows no switch against pickles."""
     requirements = ["mlflow-skinny==2.22.1", "pandas==2.3.3"]
     python = ensure("3.11", requirements, ROOT / ".state" / "tests", ROOT / "inference" / "requirements.txt", print)
@@ -174,6 +175,10 @@ def test_a_renamed_pickle_is_refused_before_an_older_mlflow_would_load_it(tmp_pa
     assert not marker.exists()
 
     assert artifact.read(path, VERSION).pickled
+    found = digest(path)
+    shutil.copytree(path, folder / "models" / found)
+    with pytest.raises(ModelError, match=r"loaded by unpickling, which model\.allow_pickle of its job does not allow"):
+        shard_command.load_files(found, allow_pickle=False)
     assert not marker.exists()
 
     environment = {**os.environ, "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"}
