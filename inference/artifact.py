@@ -12,14 +12,12 @@ from typing import Any
 
 import yaml
 
-from inference import logged, signature, state
+from inference import logged, pickles, signature, state
 from inference.digest import digest
 from inference.errors import ModelError, Unavailable
 from inference.packages import PackagesError
 from inference.registry import Registry, Version, public
 from inference.signature import Signature
-
-_PICKLES = {".pkl", ".pickle", ".joblib", ".dill", ".pt", ".pth", ".bin", ".npy"}
 
 
 @dataclass(frozen=True)
@@ -111,7 +109,7 @@ def read(path: Path, version: Version) -> Artifact:
         python_version=python,
         requirements=requirements,
         signature=signature.parse(content.get("signature"), str(version)),
-        pickled=_pickled(path, flavor),
+        pickled=pickles.found(path, content["flavors"]),
     )
 
 
@@ -123,8 +121,3 @@ def _refuse_outside(flavor: dict[str, Any], version: Version) -> None:
         place = PurePosixPath(str(name or ""))
         if place.is_absolute() or ".." in place.parts:
             raise ModelError(f"{version}: {field} of its MLmodel is {name!r}, which leads out of the model's folder")
-
-
-def _pickled(path: Path, flavor: dict[str, Any]) -> bool:
-    named = str(flavor.get("python_model") or "").endswith(".pkl")
-    return named or any(file.suffix in _PICKLES for file in path.rglob("*") if file.is_file())
