@@ -36,8 +36,8 @@ from inference import (
 )
 from inference import job as jobs_module
 from inference import publish as publishing
-from inference.database import Databases, passing
-from inference.errors import InferenceError, JobError, RequestError, Unavailable
+from inference.database import Databases, passing, remedy, said
+from inference.errors import InferenceError, JobError, PermanentError, RequestError, Unavailable
 from inference.job import Job
 from inference.lease import Caller
 from inference.options import JOBS, Folder, JobName, Json, RunId, find
@@ -66,10 +66,12 @@ def main() -> int:
         print(log_lines.error(error), file=sys.stderr)
         return error.exit_code
     except Exception as error:
-        if not passing(error):
+        way_out = remedy(error)
+        if not passing(error) and not way_out:
             raise
-        print(log_lines.error(f"the database went away: {str(error).splitlines()[0]}"), file=sys.stderr)
-        return Unavailable.exit_code
+        says = f"{said(error)}. {way_out}" if way_out else f"the database went away: {said(error)}"
+        print(log_lines.error(says), file=sys.stderr)
+        return PermanentError.exit_code if way_out else Unavailable.exit_code
     return 0
 
 

@@ -41,6 +41,16 @@ SESSION = {
 }
 # With the default, 4, Postgres reads the whole source for a page of 2048 out of 200,000 rows: 26 ms instead of 6.
 RANDOM_PAGE_COST = "1.1"
+_ANOTHER = "Is it the right database, and complete? As the owner of the schema: python -m inference db upgrade"
+_NARROWER = "Let the model return fewer or shorter values, or arrays: an array output is one column"
+_REMEDIES = {
+    "42501": "GRANT what its role lacks, or let the connection name another role (docs/security.md)",
+    "42P01": _ANOTHER,
+    "3F000": _ANOTHER,
+    "54000": _NARROWER,
+    "54011": _NARROWER,
+    "22P05": "The database's encoding lacks a character. Leave it out, or use a database in UTF8",
+}
 PAGE_TIMEOUT = "5min"
 
 
@@ -206,7 +216,13 @@ def explained(error: Exception, name: str, timeout: str, field: str = "") -> Exc
     if found == "57014":
         limit = f"{timeout} (`{field}` in the job file)" if field else timeout
         return RetryableError(f"connection {name!r}: {said(first)}. It had {limit}; what keeps the database busy?")
-    return error
+    way_out = remedy(error)
+    return ConfigurationError(f"connection {name!r}: {said(first)}. {way_out}") if way_out else error
+
+
+def remedy(error: BaseException) -> Optional[str]:
+    """What to do about an error that people cause, by roles, addresses and sizes; None if it is a bug."""
+    return _REMEDIES.get(code(error) or "")
 
 
 def said(error: BaseException) -> str:

@@ -95,6 +95,27 @@ def _at_most_63_bytes(text: str) -> str:
     return text
 
 
+# What the schema `prediction` holds of the pipeline's own, with indexes and sequences.
+TAKEN = (
+    "job", "job_pkey", "job_status", "migration", "migration_pkey", "model", "model_model_id_seq",
+    "model_name_version_digest_key", "model_pkey", "pruned", "pruned_pkey", "quarantine", "quarantine_key",
+    "quarantine_open", "quarantine_pkey", "quarantine_quarantine_id_seq", "run", "run_job",
+    "run_job_orchestrator_external_id_key", "run_job_state", "run_one_open", "run_pkey", "run_run_id_seq",
+    "run_summary", "run_totals", "shard", "shard_batch_size", "shard_pkey",
+)  # fmt: skip
+
+
+def _free(name: str) -> str:
+    if name in TAKEN:
+        raise ValueError(f"names a part of the pipeline's own in the schema `prediction`; taken are {', '.join(TAKEN)}")
+    if re.search("__(blue|current|history)(_pkey)?$", name):
+        raise ValueError(
+            "names a table or view that belongs to another job; taken are all names that end with __blue, __current or "
+            "__history"
+        )
+    return name
+
+
 Text = Annotated[str, StringConstraints(min_length=1, max_length=2000), AfterValidator(plain)]
 Tag = Annotated[str, StringConstraints(min_length=1, max_length=100), AfterValidator(plain)]  # Airflow's limit
 # Postgres cuts identifiers at 63 bytes without an error.
@@ -104,7 +125,7 @@ Identifier = Annotated[
     AfterValidator(plain),
     AfterValidator(_at_most_63_bytes),
 ]
-JobName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+JobName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$"), AfterValidator(_free)]
 ConnectionName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 Cron = Annotated[str, AfterValidator(_cron)]
 TimeZone = Annotated[str, AfterValidator(_time_zone)]

@@ -7,6 +7,8 @@ here the key columns are called key1, key2, ... and the inputs in1, in2, ..., so
 from __future__ import annotations
 
 import json
+import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,6 +75,7 @@ def describe(connection: Connection, source: dict[str, Any]) -> dict[str, Column
             if wanted not in found:
                 raise SourceError(
                     f"source.{field}: {wanted!r} is no column of {schema}.{name}, which has: {', '.join(found)}"
+                    f"{_alike(wanted, found)}"
                 )
     if cursor and found[cursor[0]].kind != "timestamptz":
         raise SourceError(
@@ -80,6 +83,22 @@ def describe(connection: Connection, source: dict[str, Any]) -> dict[str, Column
             "without time zone could mean any hour). Leave the cursor out, or convert it in a view."
         )
     return found
+
+
+def _alike(wanted: str, names: Iterable[str]) -> str:
+    """What to add of names that look like the one that is not there."""
+    for name in names:
+        if unicodedata.normalize("NFC", name) == unicodedata.normalize("NFC", wanted):
+            form = "NFC" if unicodedata.is_normalized("NFC", name) else "NFD"
+            return f"; there is {name!r}, written with other code points ({form})"
+    for name in names:
+        if _folded(name) == _folded(wanted):
+            return f"; there is {name!r}: capitals and blanks count"
+    return ""
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).strip().casefold()
 
 
 def has_unique_key(connection: Connection, source: dict[str, Any]) -> bool:

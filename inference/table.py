@@ -25,6 +25,10 @@ UNDEFINED_OBJECT = "42704"  # a type or a collation that is not here, or no orde
 METADATA = ("input_hash", "model_id", "run_id", "predicted_at")
 RESERVED = {*METADATA, "model_name", "model_version", "ordinal", "outcome", "error", "message", "is_current"}
 
+MOST_COLUMNS, MOST_OCTETS = 1600, 8100  # a row lies within one page, with its header and what publish adds
+OCTETS = {"boolean": 1, "integer": 4, "bigint": 8, "real": 4, "double precision": 8, "timestamp": 8}
+SHORTEST, SHORTEST_ARRAY = 1, 13  # an empty text, an empty array
+
 
 def target(job: str) -> sql.Composable:
     """The live slot: what publish writes and the view shows."""
@@ -236,6 +240,18 @@ def _refuse_names(outputs: tuple[Output, ...], keys: list[str], model: str) -> N
             )
 
 
+def _refuse_width(outputs: tuple[Output, ...], keys: int, model: str) -> None:
+    """Rows that no page of Postgres holds, however short their texts are."""
+    columns = keys + len(outputs) + len(METADATA) + 2  # of the view, which also says the model's name and version
+    octets = sum(OCTETS.get(item.type, SHORTEST_ARRAY if item.type.endswith("[]") else SHORTEST) for item in outputs)
+    if columns > MOST_COLUMNS or octets > MOST_OCTETS:
+        raise ModelError(
+            f"{model}: {len(outputs)} outputs: their values take at least {octets} bytes a row, in {columns} columns; "
+            f"Postgres holds {MOST_OCTETS} bytes of a row and {MOST_COLUMNS} columns. Let the model return arrays: an "
+            "array output is one column"
+        )
+
+
 def _definitions(keys: list[Column], collated: bool = True) -> sql.Composable:
     return sql.SQL(", ").join(
         fill("{name} {type}", name=column(key.name), type=expression(key.type_and_collation if collated else key.type))
@@ -255,6 +271,7 @@ def _compare(
     """The target's columns, none without a target. Raises ModelError or SourceError where names or outputs do not
     fit."""
     _refuse_names(outputs, [key.name for key in keys], model)
+    _refuse_width(outputs, len(keys), model)
     existing = _columns(connection, f"{job.name}__blue")
     if existing:
         _refuse_retyped(connection, job, outputs, model)

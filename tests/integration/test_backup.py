@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy.exc import ProgrammingError
 
 from inference import migrate, model, plan, shard
 from inference.database import Databases
-from inference.errors import Unavailable
+from inference.errors import ConfigurationError, Unavailable
 from inference.plan import Planned
 from inference.registry import Registry
 from services import postgres_binaries
@@ -227,7 +226,7 @@ def test_a_restored_database_has_its_roles_with_what_they_may_and_what_not(postg
         shard.run(after["predictor"], found.run_id, found.generation, number, lambda work: Digest())
     for forbidden in ("UPDATE prediction.run SET state = 'published'", "SELECT * FROM prediction.intent__blue",
                       "CREATE TABLE prediction_work.mine ()"):  # fmt: skip
-        with pytest.raises(ProgrammingError, match=r"permission denied|row-level security"):
+        with pytest.raises(ConfigurationError, match=r"permission denied|row-level security"):
             sql(after["predictor"], forbidden)
     assert restored.finish(found) == "published"
     assert_current(Databases({"predictions": postgres.url("test_backup_roles_restored")}))

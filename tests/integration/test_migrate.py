@@ -13,6 +13,7 @@ import pytest
 from inference import migrate
 from inference.database import Databases
 from inference.errors import ConfigurationError
+from inference.fields import TAKEN
 from services.postgres import Postgres
 from tests.stub import sql
 
@@ -25,6 +26,13 @@ def nothing(postgres: Postgres) -> Iterator[Databases]:
     postgres.create_database("test_migrate")
     yield Databases({"predictions": postgres.libpq_url("test_migrate")})
     postgres.drop_database("test_migrate")
+
+
+def test_no_job_may_have_a_name_that_the_schema_has(databases: Databases) -> None:
+    """F35: a new table, view or index belongs into `fields.TAKEN`."""
+    found = sql(databases, "SELECT relname::text FROM pg_class WHERE relnamespace = 'prediction'::regnamespace")
+
+    assert sorted(name for (name,) in found) == sorted(TAKEN)
 
 
 @pytest.fixture

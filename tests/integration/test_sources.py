@@ -4,16 +4,18 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator
 from typing import Any
 
+import pandas as pd
 import psycopg2
 import pytest
 from sqlalchemy import text
 
 from inference import database
 from inference.database import Databases
-from inference.errors import ModelError, RequestError, SourceError, Unavailable
+from inference.errors import ModelError, PermanentError, RequestError, SourceError, Unavailable
 from inference.signature import Input, Output, Signature
 from services.postgres import Postgres
 from tests.stub import (
@@ -592,3 +594,64 @@ def test_a_key_of_a_type_that_is_not_here_is_named_with_the_way_out(other: Datab
         SourceError, match=r"source\.key: .*type .*kind.* does not exist.*Cast the key to a built-in type"
     ):
         Pipeline(other, job(source__connection="company")).plan()
+
+
+@pytest.mark.parametrize(
+    ("column", "wanted", "said"),
+    [
+        (unicodedata.normalize("NFD", "제목"), "제목", r"written with other code points \(NFD\)$"),
+        ("제목", unicodedata.normalize("NFD", "제목"), r"written with other code points \(NFC\)$"),
+        ("é", "e\u0301", r"written with other code points \(NFC\)$"),
+        ("Title", "title", "; there is 'Title': capitals and blanks count$"),
+        (" title ", "title", "; there is ' title ': capitals and blanks count$"),
+        ("other", "title", "which has: id, text, channel, updated_at, other$"),
+    ],
+)
+def test_a_column_that_only_looks_like_the_one_that_is_meant(
+    databases: Databases, column: str, wanted: str, said: str
+) -> None:
+    """F25"""
+    create_messages(databases, ["one"])
+    sql(databases, f'ALTER TABLE message ADD COLUMN "{column}" text')
+
+    with pytest.raises(SourceError, match=said):
+        Pipeline(databases, job(source__inputs=["text", wanted])).plan()
+
+
+@pytest.mark.parametrize(
+    ("kind", "number", "fits"),
+    [
+        ("boolean", 1593, True),
+        ("boolean", 1594, False),
+        ("boolean", 1700, False),
+        ("double precision", 1000, True),
+        ("double precision", 1500, False),
+        ("text[]", 700, False),
+        ("double precision[]", 600, True),
+    ],
+)
+def test_more_outputs_than_a_row_of_postgres_holds(databases: Databases, kind: str, number: int, fits: bool) -> None:
+    """F34"""
+    create_messages(databases, ["one"])
+    outputs = tuple(Output(f"value {index}", kind, False) for index in range(number))
+    pipeline = Pipeline(databases, signature=Signature(TEXT.inputs, outputs))
+
+    if fits:
+        assert pipeline.plan().planned == 1
+    else:
+        with pytest.raises(ModelError, match=f": {number} outputs: .* an array output is one column$") as raised:
+            pipeline.plan()
+        assert len(str(raised.value)) < 300
+
+
+def test_values_that_are_too_long_for_a_row_by_their_number(databases: Databases) -> None:
+    """F34: texts may be short, so plan cannot know."""
+    create_messages(databases, ["one"])
+    outputs = tuple(Output(f"value {index}", "text", False) for index in range(500))
+
+    class Wide:
+        def predict(self, data: pd.DataFrame) -> pd.DataFrame:
+            return pd.DataFrame({item.name: ["x" * 20] * len(data) for item in outputs})
+
+    with pytest.raises(PermanentError, match=r"row is too big.* an array output is one column"):
+        Pipeline(databases, predictor=Wide(), signature=Signature(TEXT.inputs, outputs)).run()

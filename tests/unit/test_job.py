@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from inference.errors import JobError
+from inference.fields import TAKEN
 from inference.job import Job, load, load_all
 from inference.process import settings
 from tests.stub import job
@@ -156,6 +157,21 @@ def test_words_that_yaml_reads_as_something_else(tmp_path: Path, line: str, fiel
         load(path)
 
     assert f'  {field}: write "{word}" in quotes: YAML reads it as {read}\n' in str(caught.value) + "\n"
+
+
+@pytest.mark.parametrize("name", [*TAKEN, "x__blue", "intent__current", "x__history", "x__blue_pkey"])
+def test_names_of_the_pipelines_own_are_taken(tmp_path: Path, name: str) -> None:
+    """F35"""
+    path = job_file(tmp_path, "name", name).rename(tmp_path / f"{name}.yaml")
+
+    with pytest.raises(JobError, match=f"name: '{name}': names a .* taken are .*(run_summary|__current)"):
+        load(path)
+
+
+@pytest.mark.parametrize("name", ["runs", "blue", "x_blue", "current", "x__blue_sky", "x__historical", "run_"])
+def test_names_beside_them_are_free(tmp_path: Path, name: str) -> None:
+    """F35"""
+    assert load(job_file(tmp_path, "name", name).rename(tmp_path / f"{name}.yaml")).name == name
 
 
 CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
