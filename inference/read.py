@@ -41,6 +41,14 @@ _AS_SENT = {
 _MOMENTS = {1082: extensions.PYDATE, 1114: extensions.PYDATETIME, 1184: extensions.PYDATETIMETZ}
 
 
+class _Repeated(Exception):
+    """The source gives a key more than once."""
+
+    def __init__(self, ordinal: int, rows: int) -> None:
+        super().__init__(ordinal, rows)
+        self.ordinal, self.rows = ordinal, rows
+
+
 class Reader:
     """Reads one shard's rows in order. Belongs to one thread."""
 
@@ -68,7 +76,10 @@ class Reader:
         self._layout = _layout(self._work, self._columns)
         after, shard = self._work.shard.cursor, self._work.shard
         while after < shard.last:
-            chunk = self._chunk(after, min(after + self._work.sizes["chunk_rows"], shard.last))
+            try:
+                chunk = self._chunk(after, min(after + self._work.sizes["chunk_rows"], shard.last))
+            except _Repeated as repeated:
+                raise self._named(repeated) from None
             yield chunk
             after = chunk.upto
 
@@ -166,7 +177,7 @@ class Reader:
         if not rows:
             return Chunk(values["after"], values["upto"], self._none(), [])
         self._octets_left = values["octets"] - int(rows[-1][2])
-        self._refuse_repeated({row[0] for row in rows}, len(rows), values)
+        _refuse_repeated([row[0] for row in rows])
         present = [row for row in rows if row[1]]
         gone = [Lost(row[0], "vanished") for row in rows if not row[1]]
         if not present:
@@ -196,7 +207,7 @@ class Reader:
             return None
         ordinals, present, *columns = columns
         order = np.argsort(ordinals, kind="stable")
-        self._refuse_repeated(np.unique(ordinals), len(ordinals), values)
+        _refuse_repeated(ordinals)
         self._octets_left = values["octets"] - self._fixed_octets * len(ordinals)
         gone = [Lost(int(ordinal), "vanished") for ordinal in ordinals[order][~present[order]]]
         order = order[present[order]]
@@ -224,12 +235,14 @@ class Reader:
             "joined": sql.SQL(" AND ").join(conditions),
         }
 
-    def _refuse_repeated(self, distinct: Any, rows: int, values: dict[str, Any]) -> None:
-        if len(distinct) < rows:
-            raise SourceError(
-                f"{self._work.shard}: the source gives a key twice between ordinals {values['after'] + 1} and "
-                f"{values['upto']}; it did not when the run was planned. The next run says which"
-            )
+    def _named(self, repeated: _Repeated) -> SourceError:
+        shard, bounds = self._work.shard, {"after": repeated.ordinal - 1, "upto": repeated.ordinal}
+        work = queries.work_table(f"work_{shard.run_id}_{shard.generation}")
+        ((_, *key),) = self._here.attempt(lambda connection: self._keys(connection, work, bounds))
+        return SourceError(
+            f"{shard}: the source gives the key ({', '.join(key)}) {repeated.rows} times, where plan found one row "
+            "that is pending. Choose a key that is unique, or make the view give each row once"
+        )
 
     def _refuse_changed(self, connection: Connection) -> None:
         """Asked after a page is read, whose lock still holds migrations off: was it read as what it was taken for?"""
@@ -272,6 +285,12 @@ class Reader:
             names=queries.columns(self._names),
         )
         return {"work": relation, "selected": sql.SQL("true")}, values
+
+
+def _refuse_repeated(ordinals: Any) -> None:
+    found, rows = np.unique(ordinals, return_counts=True)
+    if len(found) < len(ordinals):
+        raise _Repeated(int(found[rows.argmax()]), int(rows.max()))
 
 
 def _layout(work: Work, columns: dict[str, Column]) -> Optional[binary.Layout]:

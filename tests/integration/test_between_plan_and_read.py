@@ -17,12 +17,14 @@ from tests.stub import (
     TEXT,
     Digest,
     Pipeline,
+    Printed,
     assert_current,
     counts,
     create_messages,
     digest,
     job,
     predictions,
+    printing,
     sql,
 )
 
@@ -217,8 +219,25 @@ def test_a_source_that_gives_a_key_twice_after_plan_fails_the_shard(databases: D
     planned = pipeline.plan()
     sql(databases, "CREATE OR REPLACE VIEW doubled AS SELECT * FROM message UNION ALL SELECT * FROM message")
 
-    with pytest.raises(SourceError, match="gives a key twice"):
+    with pytest.raises(SourceError, match=r"the source gives the key \([12]\) 2 times, where plan found one row"):
         pipeline.predict(planned)
+
+
+@pytest.mark.parametrize("inputs", ["text", "n"])
+def test_a_view_that_gives_a_key_twice_is_told_by_every_run_which(databases: Databases, inputs: str) -> None:
+    """C: "The next run says which", at each run; plan finds one of the two rows predicted, and so said nothing."""
+    sql(databases, "CREATE TABLE message (id text, text text, n float8)")
+    sql(databases, "INSERT INTO message VALUES ('a', 'one', 1), ('b', 'two', 2), ('b', 'three', 3), ('c', 'four', 4)")
+    sql(databases, "CREATE VIEW doubled AS SELECT DISTINCT ON (id) * FROM message ORDER BY id, text")
+    kinds = {"text": "string", "n": "double"}
+    doubled = job(cost="1", source={"relation": "doubled", "key": ["id"], "inputs": [inputs]})
+    pipeline = Pipeline(databases, doubled, Printed(), printing(**{inputs: kinds[inputs]}))
+    pipeline.run()
+    sql(databases, "CREATE OR REPLACE VIEW doubled AS SELECT * FROM message")
+
+    for _ in range(2):
+        with pytest.raises(SourceError, match=r"the source gives the key \(b\) 2 times, where plan found one row"):
+            pipeline.predict(pipeline.plan())
 
 
 def test_a_page_whose_rows_are_all_gone_beside_one_that_fails(databases: Databases) -> None:
