@@ -43,6 +43,7 @@ def starting(databases: Databases, run_id: int, generation: int, shard: int) -> 
     values = {"run_id": run_id, "generation": generation, "shard": shard}
     with databases.begin(PREDICTIONS) as connection:
         before = queries.run(connection, SQL["attempt"], **values).scalar()
+        queries.run(connection, SQL["starting"], attempt=before, **values)
 
     def live(connection: Connection) -> None:
         queries.run(connection, SQL["starting"], attempt=before, **values)

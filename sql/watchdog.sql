@@ -1,14 +1,17 @@
 -- Signs of life of what starts, and an end of what stands still.
 
 -- name: attempt
-UPDATE prediction.shard SET heartbeat = clock_timestamp()
-WHERE run_id = %(run_id)s AND generation = %(generation)s AND shard = %(shard)s
-RETURNING attempt;
+SELECT attempt FROM prediction.shard
+WHERE run_id = %(run_id)s AND generation = %(generation)s AND shard = %(shard)s;
 
--- The shard's process begins with a number of its own.
+-- The shard's process begins with a number of its own. A process that was stopped may hold the row: the next attempt,
+-- and nobody else, ends its session, so that is not waited for.
 -- name: starting
-UPDATE prediction.shard SET heartbeat = clock_timestamp()
-WHERE run_id = %(run_id)s AND generation = %(generation)s AND shard = %(shard)s AND attempt = %(attempt)s;
+UPDATE prediction.shard s SET heartbeat = clock_timestamp()
+FROM (SELECT run_id, generation, shard FROM prediction.shard
+      WHERE run_id = %(run_id)s AND generation = %(generation)s AND shard = %(shard)s AND attempt = %(attempt)s
+      FOR NO KEY UPDATE SKIP LOCKED) free
+WHERE (s.run_id, s.generation, s.shard) = (free.run_id, free.generation, free.shard);
 
 -- name: end_old
 SELECT count(pg_terminate_backend(a.pid))

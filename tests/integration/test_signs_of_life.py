@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -11,11 +12,12 @@ from typing import Any
 
 import pytest
 
-from inference import check, lease, repair, runner, shard, watchdog, work
+from inference import check, lease, repair, runner, shard, trial, watchdog, work
 from inference.database import PREDICTIONS, Databases
 from inference.plan import Planned
 from inference.queries import run as run_block
 from inference.registry import Registry
+from inference.work import SQL as shard_queries
 from tests.integration.test_attempts import until
 from tests.integration.test_two_runs import COMMAND_LINE, grow_silent
 from tests.stub import Digest, Pipeline, assert_current, create_messages, run_row, sql
@@ -109,6 +111,24 @@ def test_whoever_starts_a_shard_gives_no_sign_for_a_process_that_hangs(
                 acts[0](connection)
             ago = sql(databases, "SELECT now() - max(heartbeat) > interval '60 s' FROM prediction.shard")
             assert ago == [(silent,)]
+
+
+def test_whoever_starts_a_shard_does_not_wait_for_an_attempt_that_was_stopped_in_its_commit(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the next attempt ends the session that holds the shard's row."""
+    databases, planned = pipeline.databases, pipeline.plan()
+    with databases.begin(PREDICTIONS) as stopped:
+        run_block(stopped, shard_queries["alive"], run_id=planned.run_id, generation=1, shard=1, attempt=0)
+
+        def start(*arguments: Any) -> None:
+            assert stopped.in_transaction()
+
+        monkeypatch.setitem(runner.RUNNERS, "venv", runner.Runner(start))
+        monkeypatch.setattr(trial, "judged", lambda databases, run_id, generation, number, attempt: attempt())
+        begun = time.monotonic()
+        runner.run(databases, Registry("http://127.0.0.1:1"), planned.run_id, 1, 1)
+        assert time.monotonic() - begun < 10  # lock_timeout is 30 s
 
 
 def test_a_run_that_is_being_checked_is_at_work(pipeline: Pipeline) -> None:
