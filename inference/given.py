@@ -55,13 +55,15 @@ def series(values: Column, item: Input) -> pd.Series[Any]:
     return pd.Series(np.array(values, dtype=item.dtype))
 
 
-def _objects(values: Sequence[Any], item: Input, where: str) -> Array:
+def _objects(values: Sequence[Any], item: Input, where: str) -> Any:
     """One Python object for each row."""
     if item.type == "any":
         _refuse_what_pandas_changes(values, where)
+    if item.declared is None:
+        return [_plain(value) for value in values]
     found = np.empty(len(values), dtype=object)
     for number, value in enumerate(values):
-        found[number] = _plain(value) if item.declared is None else _value(value, item.declared, item.required, where)
+        found[number] = _value(value, item.declared, item.required, where)
     return found
 
 
