@@ -26,6 +26,13 @@ RESULTS = {
     "double precision": (">f8", np.dtype("float64")),
 }
 
+# Type of a source column and NumPy type of the model's input, where every value means the same in both. The driver
+# reads a float4 by its shortest decimal form, which is another number in double precision: that pair is not here.
+_AS_SENT = {
+    ("bool", "bool"), ("int2", "int32"), ("int2", "int64"), ("int2", "float64"), ("int4", "int32"), ("int4", "int64"),
+    ("int4", "float64"), ("int8", "int64"), ("float4", "float32"), ("float8", "float64"),
+}  # fmt: skip
+
 
 class Layout:
     """Records of fields with these codes of NumPy; None is a field that is always NULL."""
@@ -63,6 +70,16 @@ class Layout:
         for name, column in zip(names, columns):
             records[name] = column
         return HEADER + records.tobytes() + TRAILER
+
+
+def of_inputs(kinds: Sequence[str], dtypes: Sequence[str], hashed: bool) -> Optional[Layout]:
+    """How a page of numbers is sent; None unless each input is one that the model is given as it is sent.
+
+    kinds: of the source's columns; dtypes: NumPy's, of the model's inputs; hashed: whether an input hash is sent too.
+    """
+    if any(pair not in _AS_SENT for pair in zip(kinds, dtypes)):
+        return None
+    return Layout([">i8", "?", "V16" if hashed else None, *(SENT[kind] for kind in kinds)])
 
 
 def _native(values: Array) -> Array:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import io
-import json
-import math
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Optional, Union
 
 import numpy as np
 import psycopg2
-from psycopg2 import extensions, extras, sql
+from psycopg2 import sql
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DataError, ProgrammingError
 
 from inference import binary, queries, signature, source
 from inference.bisect import bisect
+from inference.casts import read_exactly
 from inference.database import PREDICTIONS, Databases
 from inference.errors import RetryableError, SourceError, WorkLost
 from inference.pooler import require_session
@@ -34,16 +33,6 @@ SQL = queries.load("read")
 FAULTS = (DataError, psycopg2.DataError, ValueError, OverflowError)
 
 
-# Type of a source column and NumPy type of the model's input, where every value means the same in both. The driver
-# reads a float4 by its shortest decimal form, which is another number in double precision: that pair is not here.
-_AS_SENT = {
-    ("bool", "bool"), ("int2", "int32"), ("int2", "int64"), ("int2", "float64"), ("int4", "int32"), ("int4", "int64"),
-    ("int4", "float64"), ("int8", "int64"), ("float4", "float32"), ("float8", "float64"),
-}  # fmt: skip
-
-_MOMENTS = {1082: extensions.PYDATE, 1114: extensions.PYDATETIME, 1184: extensions.PYDATETIMETZ}
-
-
 class Reader:
     """Reads one shard's rows in order. Belongs to one thread."""
 
@@ -53,10 +42,10 @@ class Reader:
         self._inputs = source.input_names(work.source)
         shard = work.shard
         self._list = queries.work_table(f"work_{shard.run_id}_{shard.generation}")
-        self._here = work_session(databases, work, _read_exactly)
+        self._here = work_session(databases, work, read_exactly)
         self._there: Optional[Session] = None
         if not work.inputs_kept and not databases.same(work.source["connection"], PREDICTIONS):
-            self._there = Session(databases, work.source["connection"], _read_exactly, work.page_timeout)
+            self._there = Session(databases, work.source["connection"], read_exactly, work.page_timeout)
         self._columns: dict[str, Column] = {}
         self._layout: Optional[binary.Layout] = None  # of pages whose inputs all have a fixed size
         self._octets_left = 0  # of the chunk that is being read
@@ -69,7 +58,10 @@ class Reader:
         signature.match(
             self._work.signature, self._columns, self._work.source["inputs"], f"{self._work.shard}: the model"
         )
-        self._layout = _layout(self._work, self._columns)
+        kinds = [self._columns[name].kind for name in self._work.source["inputs"]]
+        declared = {item.name: item.dtype for item in self._work.signature.inputs}
+        dtypes = [declared[name] for name in self._work.source["inputs"]]
+        self._layout = binary.of_inputs(kinds, dtypes, self._work.source["changes"] != "none")
         after, shard = self._work.shard.cursor, self._work.shard
         while after < shard.last:
             chunk = self._chunk(after, min(after + self._work.sizes["chunk_rows"], shard.last))
@@ -288,7 +280,7 @@ class Reader:
         if self._there is None:
             return self._here, {"work": self._list, "selected": sql.SQL(SQL["selected"])}, bounds
         keys = self._here.attempt(lambda connection: self._keys(connection, self._list, bounds))
-        relation, values = self._sent(keys)
+        relation, values = self._relation(keys)
         return self._there, relation, {**bounds, **values}
 
     def _keys(self, connection: Connection, work: sql.Composable, bounds: dict[str, Any]) -> list[tuple[Any, ...]]:
@@ -296,7 +288,7 @@ class Reader:
         parts = {"work": work, "keys": keys}
         return [tuple(row) for row in queries.run(connection, SQL["keys"], parts, **bounds)]
 
-    def _sent(self, keys: list[tuple[Any, ...]]) -> tuple[dict[str, sql.Composable], dict[str, Any]]:
+    def _relation(self, keys: list[tuple[Any, ...]]) -> tuple[dict[str, sql.Composable], dict[str, Any]]:
         """The keys as a relation in the source's database, and what it binds."""
         columns = list(zip(*keys)) or [()] * (1 + len(self._names))
         values = {"ordinals": list(columns[0])}
@@ -314,45 +306,6 @@ class Reader:
         return {"work": relation, "selected": sql.SQL("true")}, values
 
 
-def _layout(work: Work, columns: dict[str, Column]) -> Optional[binary.Layout]:
-    """How a page of numbers is sent; None unless each input is one that the model is given as it is sent."""
-    declared = {item.name: item.dtype for item in work.signature.inputs}
-    kinds = [columns[name].kind for name in work.source["inputs"]]
-    if any((kind, declared[name]) not in _AS_SENT for kind, name in zip(kinds, work.source["inputs"])):
-        return None
-    hashed = None if work.source["changes"] == "none" else "V16"
-    return binary.Layout([">i8", "?", hashed, *(binary.SENT[kind] for kind in kinds)])
-
-
 def _sent(one: Column, value: sql.Composable) -> sql.Composable:
     """A number as the model gets it: a missing float is NaN there."""
     return fill(SQL["nan"], value=value) if one.kind.startswith("float") else value
-
-
-def _read_exactly(connection: Connection) -> None:
-    """The driver would make `infinity` the last moment that Python has, and `1e400` in JSON infinite: other values."""
-    raw: Any = connection.connection.dbapi_connection
-    for oid, cast in _MOMENTS.items():
-        extensions.register_type(_finite(oid, cast), raw)
-    extras.register_default_json(raw, loads=_json)
-    extras.register_default_jsonb(raw, loads=_json)
-
-
-def _json(text: str) -> Any:
-    return json.loads(text, parse_float=_number)
-
-
-def _number(text: str) -> float:
-    number = float(text)
-    if math.isinf(number):
-        raise ValueError(f"{text[:80]} is out of range for the double precision that numbers in JSON are read in")
-    return number
-
-
-def _finite(oid: int, cast: Any) -> Any:
-    def read(value: Any, cursor: Any) -> Any:
-        if value in ("infinity", "-infinity"):
-            raise ValueError(f"{value} is no moment that a model can be given")
-        return cast(value, cursor)
-
-    return extensions.new_type((oid,), "MOMENT", read)

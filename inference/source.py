@@ -171,6 +171,14 @@ def octets(inputs: list[Column], alias: str) -> sql.Composable:
     return sql.SQL(" + ").join([sql.SQL(str(FIXED_OCTETS * len(inputs))), *sizes])
 
 
+def definitions(columns: list[Column], collated: bool = True) -> sql.Composable:
+    """Columns as CREATE TABLE has them; a function's take no collation."""
+    return sql.SQL(", ").join(
+        fill("{name} {type}", name=column(one.name), type=expression(one.type_and_collation if collated else one.type))
+        for one in columns
+    )
+
+
 def literal(value: str) -> str:
     """A string constant of SQL (standard_conforming_strings, the default since Postgres 9.1)."""
     return "'" + value.replace("'", "''") + "'"

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import logging
-
 from psycopg2 import sql
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
-from inference import access, queries, source
+from inference import access, current, queries, source
 from inference import keys as following
-from inference.database import SESSION, code, said
+from inference.database import code, said
 from inference.errors import ConfigurationError, ModelError, SourceError
 from inference.job import Job
 from inference.queries import Identifier, column, expression, fill, table, work_table
@@ -18,7 +16,6 @@ from inference.signature import Output
 from inference.source import Column
 
 SQL = queries.load("table")
-log = logging.getLogger(__name__)
 
 INSUFFICIENT_PRIVILEGE = "42501"
 UNDEFINED_OBJECT = "42704"  # a type or a collation that is not here, or no order for the type
@@ -82,7 +79,7 @@ def make(
     try:
         dropped = _ensure(connection, job, keys, outputs, model)
         if with_source:
-            _renew_current(connection, job, columns)
+            current.renew(connection, job, columns)
         following.grant(connection, dropped)
     except DBAPIError as error:
         if code(error) != INSUFFICIENT_PRIVILEGE:
@@ -126,7 +123,7 @@ def _create_target(
 ) -> None:
     parts = {
         **parts,
-        "keys": _definitions(keys),
+        "keys": source.definitions(keys),
         "key": queries.columns(job.source.key),
         "outputs": _outputs(outputs),
     }
@@ -139,65 +136,6 @@ def _create_target(
             f"source.key: the predictions' database cannot hold this key: {said(error)}. Cast the key to a "
             "built-in type in a view."
         ) from None
-
-
-def _renew_current(connection: Connection, job: Job, columns: dict[str, Column]) -> None:
-    """Where the owner has not yet made the one of this code, that of earlier code goes on: no run needs it."""
-    try:
-        with connection.begin_nested():
-            create_current(connection, job, columns)
-    except DBAPIError as error:
-        made = queries.run(connection, SQL["current_body"], name=f"{job.name}__current").scalar()
-        if code(error) != INSUFFICIENT_PRIVILEGE or made is None:
-            raise
-        log.warning(
-            "prediction.%s__current does not follow the job file or this code yet, and this role may not change it. As "
-            "the owner of the schema: python -m inference db prepare %s",
-            job.name,
-            job.name,
-        )
-
-
-def create_current(connection: Connection, job: Job, columns: dict[str, Column]) -> None:
-    """`prediction.<job>__current`: each row of the source, and whether its prediction is up to date.
-
-    A function's body is text to Postgres, so the company's migrations of the source do not meet a
-    dependency; its settings make the hash the same in any session.
-    """
-    section = job.source.model_dump(mode="json", by_alias=True)
-    current: sql.Composable = sql.SQL("p.run_id IS NOT NULL")
-    if job.source.changes == "hash":
-        current = sql.SQL("p.input_hash IS NOT DISTINCT FROM ") + source.input_hash(section, columns, "s")
-    name, keys = table(f"{job.name}__current"), [columns[key] for key in job.source.key]
-    numbers = source.key_names(len(keys))
-    body = fill(
-        SQL["current"],
-        keys=queries.columns(numbers, "s"),
-        rows=source.rows(section),
-        view=table(job.name),  # which people may read; the table below it, they may not
-        joined=sql.SQL(" AND ").join(
-            fill("{one} = {other}", one=column(key.name, "p"), other=column(number, "s"))
-            for key, number in zip(keys, numbers)
-        ),
-        current=current,
-    )
-    # As the search reads a view: see `serially` in sql/source.sql.
-    serial = {"max_parallel_workers_per_gather": "0", "synchronize_seqscans": "off"}
-    serial = serial if source.is_view(connection, section) else {}
-    settings = " ".join(
-        f"SET {key} = '{value}'" for key, value in {**SESSION, **serial}.items() if not key.endswith("timeout")
-    )
-    text = queries.text(connection, body) + f" /* {settings} */"
-    # Replacing it takes a lock that waits for everybody who reads it, so only when it has changed.
-    if queries.run(connection, SQL["current_body"], name=f"{job.name}__current").scalar() == text.replace("%%", "%"):
-        return
-    parts = {
-        "name": name,
-        "keys": _definitions(keys, collated=False),  # a function's columns take no collation
-        "settings": sql.SQL(settings),
-        "body": sql.SQL(source.literal(text)),
-    }
-    queries.run(connection, SQL["create_current"], parts)
 
 
 def create_result(connection: Connection, run_id: int, generation: int, outputs: tuple[Output, ...]) -> None:
@@ -250,13 +188,6 @@ def _refuse_width(outputs: tuple[Output, ...], keys: int, model: str) -> None:
             f"Postgres holds {MOST_OCTETS} bytes of a row and {MOST_COLUMNS} columns. Let the model return arrays: an "
             "array output is one column"
         )
-
-
-def _definitions(keys: list[Column], collated: bool = True) -> sql.Composable:
-    return sql.SQL(", ").join(
-        fill("{name} {type}", name=column(key.name), type=expression(key.type_and_collation if collated else key.type))
-        for key in keys
-    )
 
 
 def _outputs(outputs: tuple[Output, ...]) -> sql.Composable:

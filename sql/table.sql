@@ -33,19 +33,6 @@ ALTER TABLE {target} ADD COLUMN {column} {type};
 CREATE OR REPLACE VIEW {view} AS
 SELECT {columns} FROM {target} p JOIN prediction.model m USING (model_id);
 
--- name: current
-SELECT {keys}, p.run_id, p.predicted_at, {current}
-FROM {rows} s LEFT JOIN {view} p ON {joined}
-
--- name: current_body
-SELECT prosrc FROM pg_proc WHERE pronamespace = 'prediction'::regnamespace AND proname = %(name)s;
-
--- name: create_current
-CREATE OR REPLACE FUNCTION {name}()
-RETURNS TABLE ({keys}, run_id bigint, predicted_at timestamptz, is_current boolean)
-LANGUAGE sql STABLE {settings} AS {body};
-CREATE OR REPLACE VIEW {name} AS SELECT * FROM {name}();
-
 -- name: create_result
 CREATE UNLOGGED TABLE {result} (
     ordinal    bigint NOT NULL,
