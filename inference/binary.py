@@ -28,7 +28,7 @@ RESULTS = {
 
 # Type of a source column and NumPy type of the model's input, where every value means the same in both. The driver
 # reads a float4 by its shortest decimal form, which is another number in double precision: that pair is not here.
-_AS_SENT = {
+AS_SENT = {
     ("bool", "bool"), ("int2", "int32"), ("int2", "int64"), ("int2", "float64"), ("int4", "int32"), ("int4", "int64"),
     ("int4", "float64"), ("int8", "int64"), ("float4", "float32"), ("float8", "float64"),
 }  # fmt: skip
@@ -77,7 +77,7 @@ def of_inputs(kinds: Sequence[str], dtypes: Sequence[str], hashed: bool) -> Opti
 
     kinds: of the source's columns; dtypes: NumPy's, of the model's inputs; hashed: whether an input hash is sent too.
     """
-    if any(pair not in _AS_SENT for pair in zip(kinds, dtypes)):
+    if any(pair not in AS_SENT for pair in zip(kinds, dtypes)):
         return None
     return Layout([">i8", "?", "V16" if hashed else None, *(SENT[kind] for kind in kinds)])
 

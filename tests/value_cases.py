@@ -34,7 +34,7 @@ import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 import yaml  # noqa: E402
 
-from inference import read, signature  # noqa: E402
+from inference import binary, signature  # noqa: E402
 from inference.binary import SENT  # noqa: E402
 from inference.bisect import bisect  # noqa: E402
 from inference.errors import ModelError  # noqa: E402
@@ -297,7 +297,7 @@ def outcomes_of_column(
         return
     values = values_of(column)
     yield from compare(model, parsed, kind, required, what, values, values, count)
-    if (column, parsed.inputs[1].dtype) in read._AS_SENT:
+    if (column, parsed.inputs[1].dtype) in binary.AS_SENT:
         numbers = np.array(SCALARS[column], np.dtype(SENT[column]).newbyteorder("="))
         held = (
             [float(str(one)) if column == "float4" else one for one in numbers]
