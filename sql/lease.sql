@@ -24,14 +24,19 @@ WHERE r.job = %(job)s AND r.state IN ('planned', 'predicting', 'checked', 'held'
 SELECT run_id FROM prediction.run
 WHERE job = %(job)s AND state IN ('planned', 'predicting', 'checked', 'held') FOR NO KEY UPDATE SKIP LOCKED;
 
--- After the server's clock was set back, old signs of life lie in the future: then the silence begins now.
+-- After the server's clock was set back, old signs of life lie in the future: then the silence begins now. Rows that
+-- somebody holds are not waited for: they are at work, or stopped, and whoever takes over ends their sessions later.
 -- name: clock_set_back
 UPDATE prediction.run SET heartbeat = clock_timestamp()
-WHERE job = %(job)s AND state IN ('planned', 'predicting', 'checked', 'held') AND heartbeat > clock_timestamp();
-UPDATE prediction.shard s SET heartbeat = clock_timestamp()
-FROM prediction.run r
-WHERE r.job = %(job)s AND r.state IN ('planned', 'predicting', 'checked', 'held')
-  AND s.run_id = r.run_id AND s.heartbeat > clock_timestamp();
+WHERE run_id IN (
+    SELECT run_id FROM prediction.run
+    WHERE job = %(job)s AND state IN ('planned', 'predicting', 'checked', 'held') AND heartbeat > clock_timestamp()
+    FOR NO KEY UPDATE SKIP LOCKED);
+UPDATE prediction.shard SET heartbeat = clock_timestamp()
+WHERE (run_id, generation, shard) IN (
+    SELECT s.run_id, s.generation, s.shard FROM prediction.shard s JOIN prediction.run r USING (run_id)
+    WHERE r.job = %(job)s AND r.state IN ('planned', 'predicting', 'checked', 'held') AND s.heartbeat > clock_timestamp()
+    FOR NO KEY UPDATE OF s SKIP LOCKED);
 
 -- name: supersede
 UPDATE prediction.run SET state = 'superseded', finished_at = clock_timestamp(), message = %(message)s
