@@ -17,7 +17,7 @@ from typing import Any, Optional
 import psycopg2
 from sqlalchemy import create_engine, event
 from sqlalchemy.engine import URL, Connection, Engine, ExceptionContext, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, ProgrammingError
 from sqlalchemy.pool import NullPool
 
 from inference.errors import ConfigurationError, RetryableError, Unavailable
@@ -175,6 +175,8 @@ def unavailable(name: str, url: URL) -> Iterator[None]:
         raise Unavailable(
             f"connection {name!r} ({where}) does not answer: {reason}. Is the server up, and is the address right?"
         ) from None
+    except ProgrammingError as error:  # of the driver, which reads the address; it quotes names of options, no values
+        raise ConfigurationError(f"connection {name!r}: its address cannot be used: {said(error)}") from None
 
 
 def passing(error: BaseException) -> bool:

@@ -18,6 +18,8 @@ SQL = queries.load("table")
 
 INSUFFICIENT_PRIVILEGE = "42501"
 UNDEFINED_OBJECT = "42704"  # a type or a collation that is not here, or no order for the type
+# Names, types, aggregates that do not fit: plan has asked before, the owner who prepares may not read the source.
+WRONG_EXPRESSION = {"0A000", "42703", "42704", "42803", "42804", "42883"}
 METADATA = ("input_hash", "model_id", "run_id", "predicted_at")
 RESERVED = {*METADATA, "model_name", "model_version", "ordinal", "outcome", "error", "message", "is_current"}
 
@@ -135,7 +137,12 @@ def create_current(connection: Connection, job: Job, keys: list[Column]) -> None
         "settings": sql.SQL(settings),
         "body": sql.SQL(source.literal(text)),
     }
-    queries.run(connection, SQL["create_current"], parts)
+    try:
+        queries.run(connection, SQL["create_current"], parts)
+    except DBAPIError as error:
+        if code(error) not in WRONG_EXPRESSION:
+            raise
+        raise SourceError(f"source.where: {job.source.where!r}: Postgres says: {said(error)}") from None
 
 
 def create_result(connection: Connection, run_id: int, generation: int, outputs: tuple[Output, ...]) -> None:
@@ -243,6 +250,11 @@ def _create_view(connection: Connection, job: Job, outputs: list[str]) -> None:
     if names == known:
         return
     special = {"model_name": "m.name AS model_name", "model_version": "m.version AS model_version"}
+    if not special.keys() | _columns(connection, f"{job.name}__blue").keys() >= set(known):
+        raise ConfigurationError(
+            f"prediction.{job.name} is there, with columns that are not the pipeline's: {', '.join(known)}. Rename it, "
+            "or give the job another name"
+        )
     parts = [sql.SQL(special[name]) if name in special else column(name, "p") for name in names]
     queries.run(
         connection,
