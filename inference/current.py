@@ -10,13 +10,16 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
 from inference import queries, source
-from inference.database import SESSION, code
+from inference.database import SESSION, code, said
+from inference.errors import SourceError
 from inference.job import Job
 from inference.queries import column, fill, table
 from inference.source import Column
 
 SQL = queries.load("current")
 INSUFFICIENT_PRIVILEGE = "42501"
+# Names, types, aggregates that do not fit: plan has asked before, the owner who prepares may not read the source.
+WRONG_EXPRESSION = {"0A000", "42703", "42704", "42803", "42804", "42883"}
 # As the search reads a view: see `serially` in sql/source.sql.
 SERIALLY = {"max_parallel_workers_per_gather": "0", "synchronize_seqscans": "off"}
 log = logging.getLogger(__name__)
@@ -29,6 +32,8 @@ def renew(connection: Connection, job: Job, columns: dict[str, Column]) -> None:
         with connection.begin_nested():
             _create(connection, job, columns)
     except DBAPIError as error:
+        if code(error) in WRONG_EXPRESSION:
+            raise SourceError(f"source.where: {job.source.where!r}: Postgres says: {said(error)}") from None
         made = queries.run(connection, SQL["body"], name=f"{job.name}__current").scalar()
         if code(error) != INSUFFICIENT_PRIVILEGE or made is None:
             raise

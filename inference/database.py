@@ -17,7 +17,7 @@ from typing import Any, Optional
 import psycopg2
 from sqlalchemy import create_engine, event
 from sqlalchemy.engine import URL, Connection, Engine, ExceptionContext
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 from sqlalchemy.pool import NullPool
 
 from inference import address, pooler, queries
@@ -178,6 +178,8 @@ def unavailable(name: str, url: URL) -> Iterator[None]:
             f"connection {name!r} ({address.where(url)}) does not answer: {reason}. Is the server up, and is the "
             "address right?"
         ) from None
+    except ProgrammingError as error:  # of the driver, which reads the address; it quotes names of options, no values
+        raise ConfigurationError(f"connection {name!r}: its address cannot be used: {said(error)}") from None
 
 
 def _reason(text: str) -> str:

@@ -50,7 +50,7 @@ def upgrade(databases: Databases, say: Callable[[str], None], folder: Path = FOL
 def require(databases: Databases) -> None:
     """Raise ConfigurationError if the schema is older than this code."""
     newest = max(int(path.name.split("_")[0]) for path in FOLDER.glob("[0-9]*.sql"))
-    with databases.connect(PREDICTIONS) as connection:
+    with databases.begin(PREDICTIONS) as connection:
         found = None
         if queries.run(connection, SQL["exists"]).scalar():
             found = queries.run(connection, SQL["newest"]).scalar()

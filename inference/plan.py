@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
-import psycopg2
+import psycopg2.extensions
 from croniter import croniter
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DataError
@@ -29,8 +29,8 @@ from inference import (
     worklist,
 )  # fmt: skip
 from inference import search as searching
-from inference.database import PREDICTIONS, Databases, said
-from inference.errors import RunHeld, SourceError
+from inference.database import PREDICTIONS, Databases, code, said
+from inference.errors import JobError, RunHeld, SourceError
 from inference.fields import interval
 from inference.job import Job
 from inference.lease import Caller
@@ -43,6 +43,7 @@ from inference.worklist import Counts, Gone
 SQL = queries.load("plan")
 TIMEOUT = "timeouts.plan"
 CLOCK_TOLERANCE = 60.0  # seconds that the source's clock and a worker's may drift apart between two runs
+UNTRANSLATABLE = "22P05"  # a character that another encoding lacks
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,7 @@ def plan(databases: Databases, job: Job, request: Request, model: Model, caller:
         try:
             planned = _plan_run(search, caller, decision, clock, started)
         except (DataError, psycopg2.DataError) as error:
+            _refuse_unwritable(error, here, job, request)
             raise SourceError(
                 f"source: where, cost or an expression of the view fails on a row. Postgres says: "
                 f"{said(error)}. Write it so that it holds for every row, or exclude those rows in a view."
@@ -107,6 +109,24 @@ def plan(databases: Databases, job: Job, request: Request, model: Model, caller:
     if planned.state == "held":
         raise RunHeld(planned.message)
     return planned
+
+
+def _refuse_unwritable(error: Exception, here: Connection, job: Job, request: Request) -> None:
+    """Raise JobError if the error is about a character of the job file that the predictions' database cannot hold."""
+    driver: Any = here.connection.dbapi_connection
+    encoding = driver.info.parameter_status("server_encoding")
+    codec = psycopg2.extensions.encodings.get(encoding)
+    if code(error) != UNTRANSLATABLE or codec is None:
+        return
+    given = {**job.model_dump(mode="json", by_alias=True), "this run's parameters": request.model_dump(mode="json")}
+    for name, value in given.items():
+        text = json.dumps(value, ensure_ascii=False)
+        lacking = [letter for letter in text if not letter.encode(codec, "ignore")]
+        if lacking:
+            raise JobError(
+                f"{name}: {lacking[0]!r} has no place in the encoding of the predictions' database, {encoding}. "
+                "Leave it out, or use a database in UTF8"
+            ) from None
 
 
 def prepare(databases: Databases, job: Job, model: Model) -> None:

@@ -238,6 +238,11 @@ def _create_view(connection: Connection, job: Job, outputs: list[str], before: l
     if names == known:
         return
     special = {"model_name": "m.name AS model_name", "model_version": "m.version AS model_version"}
+    if not special.keys() | _columns(connection, f"{job.name}__blue").keys() >= set(known):
+        raise ConfigurationError(
+            f"prediction.{job.name} is there, with columns that are not the pipeline's: {', '.join(known)}. Rename it, "
+            "or give the job another name"
+        )
     parts = [sql.SQL(special[name]) if name in special else column(name, "p") for name in names]
     queries.run(
         connection,

@@ -11,7 +11,7 @@ from inference import doctor, migrate
 from inference import job as jobs_module
 from inference import prune as pruning
 from inference.database import Databases
-from inference.errors import RequestError
+from inference.errors import PermanentError, RequestError
 from inference.fields import Duration, interval
 from inference.options import JOBS, Folder
 from inference.registry import Registry
@@ -22,7 +22,7 @@ app = typer.Typer()
 
 @app.command("doctor", epilog="Example: python -m inference doctor")
 def examine(folder: Folder = JOBS) -> None:
-    """Check connections, roles, schema, models, disk, clocks and leftovers; exit code 1 if a run would fail."""
+    """Check connections, roles, schema, models, disk, clocks and leftovers; exit code 65 if a run would fail."""
     jobs, errors = jobs_module.load_all(folder)
     findings = [doctor.Finding("error", str(error)) for error in errors]
     for finding in findings:
@@ -31,7 +31,7 @@ def examine(folder: Folder = JOBS) -> None:
         _show(finding)
         findings.append(finding)
     if any(finding.level == "error" for finding in findings):
-        raise typer.Exit(1)
+        raise typer.Exit(PermanentError.exit_code)
 
 
 def _show(finding: doctor.Finding) -> None:

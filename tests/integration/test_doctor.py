@@ -141,7 +141,8 @@ def test_roles_that_are_mixed_up(company: dict[str, Databases]) -> None:
     predictor = company["predictor"].url(PREDICTIONS)
     reader = {"username": "prediction_reader"}
     assert findings(Databases({PREDICTIONS: predictor.render_as_string(False)})) == [
-        "Postgres says: permission denied for table migration. Is it the right role? See docs/security.md"
+        "connection 'predictions': permission denied for table migration. GRANT what its role lacks, or let the "
+        "connection name another role (docs/security.md)"
     ]
     assert findings(connect(company["planner"], predictions=reader))[0].startswith(
         "connection predictions: this role may not plan"

@@ -13,9 +13,9 @@ import psycopg2
 import pytest
 from sqlalchemy import text
 
-from inference import database
+from inference import database, migrate
 from inference.database import Databases
-from inference.errors import ModelError, PermanentError, RequestError, SourceError, Unavailable
+from inference.errors import JobError, ModelError, PermanentError, RequestError, SourceError, Unavailable
 from inference.signature import Input, Output, Signature
 from services.postgres import Postgres
 from tests.stub import (
@@ -655,3 +655,33 @@ def test_values_that_are_too_long_for_a_row_by_their_number(databases: Databases
 
     with pytest.raises(PermanentError, match=r"row is too big.* an array output is one column"):
         Pipeline(databases, predictor=Wide(), signature=Signature(TEXT.inputs, outputs)).run()
+
+
+@pytest.fixture
+def korean(postgres: Postgres) -> Iterator[Databases]:
+    """A database in EUC_KR."""
+    admin = psycopg2.connect(postgres.libpq_url("postgres"))
+    admin.autocommit = True
+    with admin.cursor() as cursor:
+        cursor.execute("CREATE DATABASE test_korean ENCODING 'EUC_KR' LOCALE 'C' TEMPLATE template0")
+    admin.close()
+    databases = Databases({"predictions": postgres.url("test_korean")})
+    migrate.upgrade(databases, lambda _: None)
+    yield databases
+    postgres.drop_database("test_korean")
+
+
+def test_a_character_of_the_job_file_that_the_database_lacks(korean: Databases) -> None:
+    """F31"""
+    create_messages(korean, ["안녕"])
+    pipeline = Pipeline(korean, job(description="의도 🚀", owner="팀"))
+
+    with pytest.raises(JobError, match=r"^description: '🚀' has no place in the encoding .* database, EUC_KR"):
+        pipeline.plan()
+
+    pipeline.job = job(description="의도", source__where="text <> '🚀'")
+    with pytest.raises((JobError, SourceError), match=r"^source(\.where)?: .*🚀.*EUC_KR"):
+        pipeline.plan()
+    pipeline.job = job(description="의도")
+    pipeline.run()
+    assert_current(korean)
