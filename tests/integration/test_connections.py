@@ -207,3 +207,20 @@ def test_the_address_of_a_connection_with_an_unknown_option_is_refused_in_words(
 
     with pytest.raises(ConfigurationError, match="libpq has no option 'sslmod'"):
         sql(Databases({"predictions": url}), "SELECT 1")
+
+
+def test_shards_whose_connections_differ_read_what_plan_joined(roles: dict[str, str], databases: Databases) -> None:
+    """F3, F18: plan has one role for both, shards have two; pages that follow the key are for joins only."""
+    create_messages(databases, [f"message {number}" for number in range(200)])
+    sql(databases, "GRANT SELECT ON message TO boss, crm_ro; ANALYZE message")
+    planner = Databases({"predictions": roles["boss"], "crm": roles["boss"]})
+    pipeline = Pipeline(planner, job(source__connection="crm", cost="1"))
+    planned = pipeline.plan()
+    assert sql(databases, "SELECT dense FROM prediction.run") == [(True,)]
+
+    pipeline.databases = Databases({"predictions": roles["boss"], "crm": roles["crm_ro"]})
+    pipeline.predict(planned)
+
+    pipeline.databases = planner
+    assert pipeline.finish(planned) == "published"
+    assert_current(databases)
