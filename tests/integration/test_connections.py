@@ -176,6 +176,17 @@ def test_a_socket_folder_in_airflows_form_and_a_missing_service_say_what_is_wron
         sql(there, "SELECT 1", "crm")
 
 
+def test_where_no_host_of_several_answers_each_is_named() -> None:
+    """F32"""
+    there = Databases({"predictions": "postgresql://u:geheim@127.0.0.1:1,127.0.0.1:2/db"})
+
+    with pytest.raises(
+        Unavailable, match=r"\(127.0.0.1:1,127.0.0.1:2/db\) .*port 1 failed: .*; .*port 2 failed: "
+    ) as said:
+        sql(there, "SELECT 1")
+    assert "geheim" not in str(said.value)
+
+
 def test_a_shard_names_its_sessions_and_forgets_them_when_it_ends(databases: Databases) -> None:
     """F6: what is noted of a session is gone with it, and no entry outlives a shard that ends by itself."""
     create_messages(databases, ["a", "b", "c", "d", "e", "f"])
