@@ -150,6 +150,8 @@ def _engine(name: str, url: URL, timeout: str) -> Engine:
 
 
 def _no_rows(context: ExceptionContext) -> None:
+    if context.connection is None:  # nothing was asked yet; libpq says a line for each host
+        return
     for error in (context.original_exception, context.sqlalchemy_exception):
         if error is not None:
             no_rows(error)

@@ -176,6 +176,17 @@ def test_a_socket_folder_in_airflows_form_and_a_missing_service_say_what_is_wron
         sql(there, "SELECT 1", "crm")
 
 
+def test_where_no_host_of_several_answers_each_is_named() -> None:
+    """F32"""
+    there = Databases({"predictions": "postgresql://u:geheim@127.0.0.1:1,127.0.0.1:2/db"})
+
+    with pytest.raises(
+        Unavailable, match=r"\(127.0.0.1:1,127.0.0.1:2/db\) .*port 1 failed: .*; .*port 2 failed: "
+    ) as said:
+        sql(there, "SELECT 1")
+    assert "geheim" not in str(said.value)
+
+
 def test_a_shard_names_its_sessions_and_forgets_them_when_it_ends(databases: Databases) -> None:
     """F6: what is noted of a session is gone with it, and no entry outlives a shard that ends by itself."""
     create_messages(databases, ["a", "b", "c", "d", "e", "f"])
@@ -207,3 +218,20 @@ def test_the_address_of_a_connection_with_an_unknown_option_is_refused_in_words(
 
     with pytest.raises(ConfigurationError, match="libpq has no option 'sslmod'"):
         sql(Databases({"predictions": url}), "SELECT 1")
+
+
+def test_shards_whose_connections_differ_read_what_plan_joined(roles: dict[str, str], databases: Databases) -> None:
+    """F3, F18: plan has one role for both, shards have two; pages that follow the key are for joins only."""
+    create_messages(databases, [f"message {number}" for number in range(200)])
+    sql(databases, "GRANT SELECT ON message TO boss, crm_ro; ANALYZE message")
+    planner = Databases({"predictions": roles["boss"], "crm": roles["boss"]})
+    pipeline = Pipeline(planner, job(source__connection="crm", cost="1"))
+    planned = pipeline.plan()
+    assert sql(databases, "SELECT dense FROM prediction.run") == [(True,)]
+
+    pipeline.databases = Databases({"predictions": roles["boss"], "crm": roles["crm_ro"]})
+    pipeline.predict(planned)
+
+    pipeline.databases = planner
+    assert pipeline.finish(planned) == "published"
+    assert_current(databases)

@@ -11,9 +11,10 @@ import psycopg2
 import pytest
 from sqlalchemy import text as statement
 
-from inference import doctor, pooler
+from inference import doctor, pooler, queries, watchdog
 from inference.database import Databases
 from inference.errors import ConfigurationError
+from inference.plan import Planned
 from services.postgres import Postgres
 from tests.pgbouncer import pgbouncer
 from tests.stub import Pipeline, Printed, assert_current, create_messages, job, printing, sql
@@ -186,16 +187,24 @@ def test_a_server_process_that_serves_a_stranger_by_now_is_not_ended(databases: 
         backend = process_of(connection)
     name = f"prediction run {planned.run_id}.1 shard 1 attempt 1"
     entry = {"pid": backend.pid, "started": backend.backend_start.isoformat()}
-    noted = [{**entry, "name": name}, entry]  # the second as it was noted before sessions had names
-
-    sql(databases, "UPDATE prediction.shard SET backends = CAST(:noted AS jsonb)", noted=json.dumps(noted))
+    noted = json.dumps([{**entry, "name": name}, entry])  # the second as it was noted before sessions had names
 
     with pooled.begin("predictions") as stranger:
         assert process_of(stranger) == backend
-        pipeline.run()
-        assert process_of(stranger) == backend
+        for act in (lambda: watched(databases, planned), lambda: pipeline.predict(planned), pipeline.run):
+            sql(databases, "UPDATE prediction.shard SET backends = CAST(:noted AS jsonb)", noted=noted)
+            act()
+            assert process_of(stranger) == backend
+        assert not any("sessions of shards" in finding.text for finding in doctor.examine(databases, []))
 
     assert_current(databases)
+
+
+def watched(databases: Databases, planned: Planned) -> None:
+    """What ends transactions of a shard that are too old."""
+    values = {"run_id": planned.run_id, "generation": planned.generation, "shard": 1, "page_timeout": "0s"}
+    with databases.begin("predictions") as connection:
+        assert queries.run(connection, watchdog.SQL["end_old"], **values).scalar() == 0
 
 
 def process_of(connection: Any) -> Any:

@@ -50,6 +50,23 @@ def test_the_runtime_is_resolved_with_the_models_own_requirements() -> None:
     assert not any(line.startswith("mlflow-skinny") for line in wanted)
 
 
+def test_constraints_and_build_dependencies_are_files_that_the_dockerfile_installs_by(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """F7, F8: the same lines as in an environment."""
+    monkeypatch.setenv("INFERENCE_FIND_LINKS", "")
+    logged = model("six", "--constraint six==1.16.0", "--build-dependency setuptools==68.2.2")
+
+    with image_context.made(logged, tmp_path) as folder:
+        files = {file.stem: file.read_text().splitlines() for file in (folder / "requirements").glob("*.txt")}
+        dockerfile = (folder / "Dockerfile").read_text()
+
+    assert files.pop("requirements")[0] == "six"
+    assert files == {"constraints": ["six==1.16.0"], "build": ["setuptools==68.2.2"]}
+    for name in ("requirements", "constraints", "build"):
+        assert f"/requirements/{name}.txt" in dockerfile
+
+
 def test_local_folders_of_wheels_become_a_folder_of_the_image_and_pages_stay(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
