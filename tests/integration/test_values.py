@@ -18,7 +18,7 @@ import yaml
 
 from inference import signature
 from inference.database import Databases
-from inference.environment import BuildError, ensure
+from inference.environment import BuildError, ensure, find_interpreter
 from inference.errors import ModelError
 from tests.stub import Pipeline, counts, job, predictions, sql
 
@@ -34,31 +34,52 @@ ARROW = {"pyarrow": ["pyarrow==25.0.1"], "no pyarrow": []}
 def test_what_a_model_sees_is_what_the_row_holds(mlflow: str, pandas: str, arrow: str, tmp_path: Path) -> None:
     """F1, F2, F13, F30, F33, R1: each value is seen as it is, or its row lost with the reason, or plan refuses the
     column; which of them is written down in `tests/value_cases.py`."""
-    done = subprocess.run(
-        [interpreter(MLFLOW[mlflow], PANDAS[pandas], *ARROW[arrow]), "-W", "ignore", ROOT / "tests" / "value_cases.py"],
-        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    told = told_by(interpreter(MLFLOW[mlflow], PANDAS[pandas], *ARROW[arrow]), tmp_path)
 
-    assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout.splitlines()[-1])
     assert told["wrong"] == []
     found, of_pandas, _, has_arrow = told["versions"]
     assert (found[:4], of_pandas[0], has_arrow) == (mlflow, pandas[-1], arrow == "pyarrow")
-    assert min(told["count"][name] for name in ("given", "quarantined", "refused by plan", "batches")) > 2000
 
 
-def interpreter(*requirements: str) -> Path:
+def interpreter(*requirements: str, python: str = "3.11") -> Path:
     """Of this project, with the whole MLflow, if it has these versions; else of an environment with its skinny one."""
     if len(requirements) == 3 and all(
         version(name) == number for name, _, number in (line.partition("==") for line in requirements)
     ):
         return Path(sys.executable)
     try:
-        return ensure("3.11", requirements, ROOT / ".state" / "tests", ROOT / "inference" / "requirements.txt", print)
+        return ensure(python, requirements, ROOT / ".state" / "tests", ROOT / "inference" / "requirements.txt", print)
     except BuildError as error:
         if "No solution found" not in str(error):
             raise
         pytest.skip(f"{', '.join(requirements)} do not go together")
+
+
+def told_by(python: Path, folder: Path) -> dict[str, Any]:
+    done = subprocess.run(
+        [python, "-W", "ignore", ROOT / "tests" / "value_cases.py"],
+        cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    assert min(told["count"][name] for name in ("given", "quarantined", "refused by plan", "batches")) > 2000
+    return told
+
+
+@pytest.fixture(scope="module")
+def oldest() -> Path:
+    """The oldest versions that a model's environment may have."""
+    try:
+        find_interpreter("3.9")
+    except BuildError as error:
+        pytest.skip(str(error))
+    return interpreter("mlflow-skinny==2.22.1", "numpy==1.26.4", "pandas==1.5.3", "sqlalchemy==1.4.54", python="3.9")
+
+
+def test_the_same_with_the_oldest_versions(oldest: Path, tmp_path: Path) -> None:
+    told = told_by(oldest, tmp_path)
+
+    assert (told["wrong"], told["versions"][1]) == ([], "1.5.3")
 
 
 MODEL = """
