@@ -19,8 +19,9 @@ from multiprocessing import get_context
 from chaos import scenario
 from chaos.ledger import STATE, Ledger
 from chaos.mutants import MUTANTS
-from chaos.scenario import BOUNDARIES, POINTS
+from chaos.scenario import ALTERATIONS, BOUNDARIES, POINTS
 from chaos.server import Server
+from chaos.table import REBUILDS
 from chaos.trial import Trial
 
 MUTANT_SEEDS = 10
@@ -40,7 +41,7 @@ def main() -> int:
 
 def run(seeds: list[int], mutant: str, again: bool) -> int:
     ledger, failed, started = Ledger(mutant), 0, time.monotonic()
-    ran, never = 0, {*POINTS, *BOUNDARIES, "commit:page", "commit:advance", "registry"}
+    ran, never = 0, {*POINTS, *BOUNDARIES, "commit:page", "commit:advance", "registry", *REBUILDS, *ALTERATIONS}
     with Server() as server:
         for seed in seeds:
             if str(seed) in ledger.passed and not again:
