@@ -140,7 +140,7 @@ class Trial:
             self._say("the faults are over")
             self._injector.company.stop()
             self._say("the writers have ended")
-            self._turn("0", 0.0, "0")
+            self._turn("0", 0.0 if self._scenario.append_only else 0.3, "2 hours")
             clean = self._finish("clean")
             self._judge(oracle.judge_rows)
             if "cursor" in self._scenario.job["source"]:
