@@ -27,20 +27,22 @@ from benchmarks import (
     readme,
     shard_memory,
     verdict,
+    views,
 )
 from benchmarks.messages import MESSAGES
 from benchmarks.tabular import TABULAR
 
 RESULTS = Path(__file__).with_name("results.json")
 PARTS = [
-    race_of_messages, race_of_numbers, duplicates, planning, publishing, shard_memory, batches, dag_runs
+    race_of_messages, race_of_numbers, duplicates, planning, publishing, shard_memory, batches, dag_runs,
+    views,
 ]  # fmt: skip
 
 
 def main() -> int:
     quick = bool(os.environ.get("QUICK"))
     asked = {int(number) for number in os.environ.get("FIGURES", "").replace(",", " ").split()}
-    wanted = asked or (set(verdict.QUICK) if quick else set(range(1, 15)))
+    wanted = asked or (set(verdict.QUICK) if quick else set(range(1, 16)))
     logging.disable(logging.WARNING)
     warnings.simplefilter("ignore")
     started = time.monotonic()

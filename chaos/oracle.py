@@ -215,7 +215,7 @@ def _leftovers(cursor: Any) -> list[str]:
         "SELECT 'table ' || relname FROM pg_class WHERE relname ~ '^(work|result|gone)_' AND relkind = 'r' "
         "UNION ALL SELECT 'advisory lock of ' || pid FROM pg_locks WHERE locktype = 'advisory' "
         "UNION ALL SELECT 'session ' || application_name || ' ' || state || ' ' || left(query, 60) "
-        "FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE '%:%' "
+        "FROM pg_stat_activity WHERE datname = current_database() AND application_name ~ ':|^prediction run' "
         "UNION ALL SELECT 'prepared transaction ' || gid FROM pg_prepared_xacts"
     )
     return [f"left over: {row[0]}" for row in cursor.fetchall()]

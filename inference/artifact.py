@@ -12,14 +12,12 @@ from typing import Any
 
 import yaml
 
-from inference import signature, state
+from inference import logged, pickles, signature, state
 from inference.digest import digest
 from inference.errors import ModelError, Unavailable
-from inference.packages import read_requirements
+from inference.packages import PackagesError
 from inference.registry import Registry, Version, public
 from inference.signature import Signature
-
-_PICKLES = {".pkl", ".pickle", ".joblib", ".dill", ".pt", ".pth", ".bin", ".npy"}
 
 
 @dataclass(frozen=True)
@@ -96,8 +94,11 @@ def read(path: Path, version: Version) -> Artifact:
         raise ModelError(f"{version}: is no model of the pyfunc flavour; log it with mlflow.pyfunc.log_model") from None
     _refuse_outside(flavor, version)
     try:
-        python = str(yaml.safe_load((path / "python_env.yaml").read_text(encoding="utf-8"))["python"])
-        requirements = tuple(read_requirements(path / "requirements.txt"))
+        environment = yaml.safe_load((path / "python_env.yaml").read_text(encoding="utf-8"))
+        python = str(environment["python"])
+        requirements = (*logged.requirements(path / "requirements.txt"), *logged.build_dependencies(environment))
+    except PackagesError as error:
+        raise ModelError(f"{version}: {error}") from None
     except (OSError, KeyError, TypeError, yaml.YAMLError) as error:
         raise ModelError(
             f"{version}: has no python_env.yaml and requirements.txt that say what it runs on ({error}); log it with "
@@ -108,7 +109,7 @@ def read(path: Path, version: Version) -> Artifact:
         python_version=python,
         requirements=requirements,
         signature=signature.parse(content.get("signature"), str(version)),
-        pickled=_pickled(path, flavor),
+        pickled=pickles.found(path, content["flavors"]),
     )
 
 
@@ -120,8 +121,3 @@ def _refuse_outside(flavor: dict[str, Any], version: Version) -> None:
         place = PurePosixPath(str(name or ""))
         if place.is_absolute() or ".." in place.parts:
             raise ModelError(f"{version}: {field} of its MLmodel is {name!r}, which leads out of the model's folder")
-
-
-def _pickled(path: Path, flavor: dict[str, Any]) -> bool:
-    named = str(flavor.get("python_model") or "").endswith(".pkl")
-    return named or any(file.suffix in _PICKLES for file in path.rglob("*") if file.is_file())

@@ -7,13 +7,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from psycopg2 import sql
 from sqlalchemy.engine import Connection
 
-from inference import log_lines, queries, table
-from inference.database import PLAN_TIMEOUT, PREDICTIONS, Databases
+from inference import definition, log_lines, long_keys, queries, table, work
+from inference.database import PREDICTIONS, Databases
 from inference.errors import CheckFailed, InferenceError, JobError, PermanentError, TakenOver, WorkLost
 from inference.job import Job
 from inference.queries import column, fill
@@ -31,20 +32,26 @@ COUNTS = ("predicted", "reused", "quarantined", "vanished", "deferred", "changed
 
 @dataclass(frozen=True)
 class Run:
-    """A run's row, with its job as it was planned."""
+    """A run's row."""
 
     run_id: int
+    job_name: str
     generation: int
     state: str
     pending: int
     planned: int
-    job: Job
+    definition: dict[str, Any]
     request: dict[str, Any]
     outputs: tuple[Output, ...]
     model: str
     message: str
     approved: bool
     report: str | None
+
+    @cached_property
+    def job(self) -> Job:
+        """The job as it was planned; raises PermanentError if this code cannot take it (see `definition.read`)."""
+        return definition.read(self.definition, self.run_id)
 
     @property
     def parts(self) -> dict[str, sql.Composable]:
@@ -72,11 +79,12 @@ def read_run(connection: Connection, run_id: int) -> Run:
     log_lines.note(job=row["job"], run=run_id)
     return Run(
         run_id=run_id,
+        job_name=row["job"],
         generation=row["generation"],
         state=row["state"],
         pending=row["pending"],
         planned=row["planned"],
-        job=Job.model_validate(row["definition"]),
+        definition=row["definition"],
         request=row["request"],
         outputs=Signature.from_json([], row["outputs"]).outputs,
         model=row["model"],
@@ -86,9 +94,9 @@ def read_run(connection: Connection, run_id: int) -> Run:
     )
 
 
-def validate(job: Job, outputs: tuple[Output, ...]) -> None:
-    """Raise JobError unless the job's output checks fit the model's outputs."""
-    kinds = {item.name: item.type for item in outputs}
+def validate(connection: Connection, job: Job, outputs: tuple[Output, ...]) -> None:
+    """Raise JobError unless the job's output checks fit the model's outputs, or those of a version before it."""
+    kinds = {**table.outputs_of(connection, job.name), **{item.name: item.type for item in outputs}}
     for name, wanted in job.checks.outputs.items():
         if name not in kinds:
             raise JobError(f"checks.outputs.{name}: is no output of {job.model.name}, which has: {', '.join(kinds)}")
@@ -102,7 +110,7 @@ def check(databases: Databases, run_id: int) -> Verdict:
     A run that is published, held or empty already stays as it is.
     """
     started = time.monotonic()
-    with databases.begin(PREDICTIONS, PLAN_TIMEOUT) as connection:
+    with concluding(databases, run_id) as connection:
         queries.run(connection, SQL["lock_run"], run_id=run_id)
         run = read_run(connection, run_id)
         if run.state in OVER:
@@ -110,6 +118,8 @@ def check(databases: Databases, run_id: int) -> Verdict:
         if run.state not in ("planned", "predicting"):
             raise TakenOver(f"run {run_id} is {run.state}: {run.message}")
         require_tables(connection, run)
+        keys = [f"key{number + 1}" for number in range(len(run.job.source.key))]
+        long_keys.set_aside(connection, f"prediction_work.work_{run_id}_{run.generation}", run.parts, keys)
         counts = _coverage(connection, run)
         failures = [*_judge_coverage(connection, run, counts), *_judge_outputs(connection, run)]
         state, message = _verdict(connection, run, counts, failures)
@@ -123,14 +133,27 @@ def check(databases: Databases, run_id: int) -> Verdict:
     return Verdict(run_id, state, message)
 
 
+@contextmanager
+def concluding(databases: Databases, run_id: int) -> Iterator[Connection]:
+    """A transaction that may take as long as the run's job allows for checking and for publishing."""
+    with databases.begin(PREDICTIONS) as connection:
+        stored = read_run(connection, run_id).definition
+    limit = definition.read(stored, run_id, checks=False).timeouts.publish
+    with databases.begin(PREDICTIONS, limit, "timeouts.publish") as connection:
+        yield connection
+
+
 def require_tables(connection: Connection, run: Run) -> None:
-    """Raise WorkLost if a crash of Postgres emptied the work tables, PermanentError if a shard is not done."""
-    if not queries.run(connection, SQL["sentinels"], run.parts).scalar():
-        message = (
-            f"run {run.run_id}: work tables lost: Postgres restarted and emptied them. Nothing was published; the next "
-            "run plans the same rows again"
+    """Raise WorkLost if the work tables are gone, or empty after a crash of Postgres, PermanentError if a shard is not
+    done."""
+    names = {f"{name}_name": f"prediction_work.{name}_{run.run_id}_{run.generation}" for name in ("work", "result")}
+    if not queries.run(connection, SQL["there"], **names).scalar():
+        raise WorkLost(
+            f"run {run.run_id}: its work tables are gone: dropped by hand, or lost with a restored backup. "
+            "Nothing was published; the next run plans the same rows again"
         )
-        raise WorkLost(message)
+    if not queries.run(connection, SQL["sentinels"], run.parts).scalar():
+        raise work.lost(run.run_id)
     unfinished = queries.run(connection, SQL["unfinished"], run_id=run.run_id, generation=run.generation).all()
     if unfinished:
         numbers = ", ".join(str(row.shard) for row in unfinished)

@@ -22,6 +22,7 @@ from inference import (
     environment,
     image_command,
     log_lines,
+    logged,
     metrics,
     migrate,
     model,
@@ -40,7 +41,7 @@ from inference.errors import InferenceError, JobError, RequestError, Unavailable
 from inference.job import Job
 from inference.lease import Caller
 from inference.options import JOBS, Folder, JobName, Json, RunId, find
-from inference.packages import read_requirements
+from inference.packages import PackagesError
 from inference.registry import Registry
 from inference.request import Request, parse
 
@@ -229,7 +230,10 @@ def models_register(
     for needed in ("train.py", "requirements.txt"):
         if not (folder / needed).is_file():
             raise RequestError(f"{folder}: has no {needed}; a model's folder holds train.py and requirements.txt")
-    requirements = read_requirements(folder / "requirements.txt")
+    try:
+        requirements = logged.requirements(folder / "requirements.txt")
+    except PackagesError as error:
+        raise RequestError(f"{folder}: {error}") from None
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     runtime = venv.ROOT / "inference" / "requirements.txt"
     python = environment.ensure(version, requirements, state.folder(), runtime, print)

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from inference import engine, queries
+from inference import address, engine, queries
 from inference.database import PREDICTIONS, Databases
 from inference.errors import InferenceError, PermanentError, RetryableError
 from inference.job import Job
@@ -119,4 +119,4 @@ def _remove_all(databases: Databases, job: Job, unwanted: Callable[[Labels], boo
 def _database(databases: Databases) -> str:
     """Tells runs of the same number in two databases apart; says nothing of either."""
     url = databases.url(PREDICTIONS)
-    return hashlib.sha256(f"{url.host}:{url.port}/{url.database}".encode()).hexdigest()[:8]
+    return hashlib.sha256(address.where(url).encode()).hexdigest()[:8]

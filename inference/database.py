@@ -7,21 +7,23 @@ over by a task that asked Airflow for it.
 
 from __future__ import annotations
 
-import json
 import os
 import re
+import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Optional
 
 import psycopg2
 from sqlalchemy import create_engine, event
-from sqlalchemy.engine import URL, Connection, Engine, ExceptionContext, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlalchemy.engine import URL, Connection, Engine, ExceptionContext
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
 
+from inference import address, pooler, queries
 from inference.errors import ConfigurationError, RetryableError, Unavailable
 
+SQL = queries.load("database")
 PREDICTIONS = "predictions"
 
 # The text form of a value, and so the input hash, depends on these: every session has the same.
@@ -37,18 +39,9 @@ SESSION = {
     "idle_in_transaction_session_timeout": "1min",
     "tcp_user_timeout": "60s",  # of the server: the only one that ends a session whose client has stopped reading
 }
-# Of the client, in seconds. A dead network is noticed within about a minute instead of two hours.
-NETWORK = {
-    "connect_timeout": 10,
-    "keepalives_idle": 20,
-    "keepalives_interval": 5,
-    "keepalives_count": 4,
-    "tcp_user_timeout": 60_000,
-}
 # With the default, 4, Postgres reads the whole source for a page of 2048 out of 200,000 rows: 26 ms instead of 6.
 RANDOM_PAGE_COST = "1.1"
 PAGE_TIMEOUT = "5min"
-PLAN_TIMEOUT = "60min"
 
 
 class Databases:
@@ -57,6 +50,7 @@ class Databases:
     def __init__(self, urls: Mapping[str, str] | None = None) -> None:
         self._urls = dict(urls or {})
         self._engines: dict[tuple[str, str], Engine] = {}
+        self._same: dict[tuple[str, str], bool] = {}
 
     def url(self, name: str) -> URL:
         """The URL of a connection, for psycopg2; raises ConfigurationError if there is none."""
@@ -67,7 +61,7 @@ class Databases:
                 f"connection {name!r}: no address. Set {variable}=postgresql://user:password@host/"
                 f"database, or add a connection {name!r} in Airflow."
             )
-        return normalise(name, text)
+        return address.normalise(name, text)
 
     def of_shard(self, name: str) -> str:
         """The connection that a shard gets as `name`: `<name>_shard`, of a role that may less, if there is one."""
@@ -80,15 +74,32 @@ class Databases:
         return {"AIRFLOW_CONN_" + name.upper(): url.render_as_string(hide_password=False) for name, url in urls.items()}
 
     def same(self, one: str, other: str) -> bool:
-        """Whether two names lead to one database, so that a query can join across them."""
+        """Whether two names lead to one database as one role, so that a query can join across them.
+
+        The servers are asked: addresses that differ may lead to one, and equal ones to a server and its standby.
+        """
         if one == other:
             return True
-        a, b = self.url(one), self.url(other)
-        return (a.host, a.port, a.database) == (b.host, b.port, b.database)
+        if (one, other) not in self._same:
+            self._same[one, other] = self._equal_options(one, other) and self._share_locks(one, other)
+        return self._same[one, other]
+
+    def _equal_options(self, one: str, other: str) -> bool:
+        a, b = (address.parameters(self.url(name)).get("options", "").split() for name in (one, other))
+        return a == b
+
+    def _share_locks(self, one: str, other: str) -> bool:
+        """Whether a lock of one is in the way of the other. Clones and standbys are equal in all but that."""
+        key = secrets.randbits(63)
+        with self.begin(one) as here, self.begin(other) as there:
+            if queries.run(here, SQL["whose"]).one() != queries.run(there, SQL["whose"]).one():
+                return False
+            queries.run(here, SQL["try_lock"], key=key)
+            return not queries.run(there, SQL["try_lock"], key=key).scalar()
 
     def engine(self, name: str, timeout: str = PAGE_TIMEOUT) -> Engine:
         if (name, timeout) not in self._engines:
-            self._engines[name, timeout] = _engine(self.url(name), timeout)
+            self._engines[name, timeout] = _engine(name, self.url(name), timeout)
         return self._engines[name, timeout]
 
     def open(self, name: str, timeout: str = PAGE_TIMEOUT) -> Connection:
@@ -103,41 +114,27 @@ class Databases:
             yield connection
 
     @contextmanager
-    def begin(self, name: str, timeout: str = PAGE_TIMEOUT) -> Iterator[Connection]:
+    def begin(self, name: str, timeout: str = PAGE_TIMEOUT, field: str = "") -> Iterator[Connection]:
         """A connection inside one transaction, committed at the end of the block.
 
-        Raises RetryableError for what may go better later: see `explained`.
+        `field`: of the job file, if the timeout is from there. Raises RetryableError for what may go better later:
+        see `explained`.
         """
         try:
             with self.connect(name, timeout) as connection, connection.begin():
                 yield connection
         except (DBAPIError, psycopg2.Error) as error:
-            raise explained(error, name, timeout) from error
+            raise explained(error, name, timeout, field) from error
 
 
-def normalise(name: str, text: str) -> URL:
-    """`postgres://` and `postgresql://` mean psycopg2 here (SQLAlchemy 2.1 would take psycopg 3)."""
-    try:
-        url = make_url(text)
-    except ArgumentError:  # its message repeats the URL, and with it the password
-        url = None
-    if url is None or url.get_backend_name() not in ("postgres", "postgresql"):
-        raise ConfigurationError(
-            f"connection {name!r}: its address is not one of PostgreSQL. "
-            "Write postgresql://user:password@host:port/database."
-        )
-    # Extras of an Airflow connection that hold lists or objects come as one JSON value, which libpq would refuse; what
-    # they say of TLS must not get lost.
-    extras = json.loads(str(url.query.get("__extra__", "{}")))
-    tls = {key: str(value) for key, value in extras.items() if key.startswith("ssl")}
-    return url.set(drivername="postgresql+psycopg2").difference_update_query(["__extra__"]).update_query_dict(tls)
-
-
-def _engine(url: URL, timeout: str) -> Engine:
+def _engine(name: str, url: URL, timeout: str) -> Engine:
     settings = {**SESSION, "random_page_cost": RANDOM_PAGE_COST, "statement_timeout": timeout}
-    options = " ".join("-c {}={}".format(name, value.replace(" ", "\\ ")) for name, value in settings.items())
-    arguments = {"options": options, "client_encoding": "UTF8", **NETWORK}
-    engine = create_engine(url, poolclass=NullPool, connect_args=arguments, hide_parameters=True)
+    engine = create_engine(
+        "postgresql+psycopg2://",
+        creator=lambda: pooler.connect(name, url, settings),
+        poolclass=NullPool,
+        hide_parameters=True,
+    )
     event.listen(engine, "handle_error", _no_rows)
     return engine
 
@@ -159,11 +156,24 @@ def unavailable(name: str, url: URL) -> Iterator[None]:
     try:
         yield
     except OperationalError as error:
-        where = f"{url.host}:{url.port or 5432}/{url.database}"
-        reason = str(error.orig).strip().splitlines()[0]
+        reason = _reason(str(error.orig))
+        if reason.startswith("server closed the connection") and pooler.takes_statements_only(url):
+            raise ConfigurationError(pooler.POOLED.format(f"connection {name!r} takes no transactions")) from None
+        if "unsupported startup parameter" in reason:
+            raise ConfigurationError(
+                f"connection {name!r} ({address.where(url)}): {reason}. A pooler does not pass that on. Give it with "
+                "ALTER ROLE ... SET instead of in the address, or connect to Postgres itself"
+            ) from None
         raise Unavailable(
-            f"connection {name!r} ({where}) does not answer: {reason}. Is the server up, and is the address right?"
+            f"connection {name!r} ({address.where(url)}) does not answer: {reason}. Is the server up, and is the "
+            "address right?"
         ) from None
+
+
+def _reason(text: str) -> str:
+    """The first line of what libpq says; where it has tried several hosts, one of each."""
+    lines = text.strip().splitlines() or [""]
+    return "; ".join([lines[0], *(line for line in lines[1:] if line.startswith("connection to "))])
 
 
 def passing(error: BaseException) -> bool:
@@ -177,21 +187,25 @@ def passing(error: BaseException) -> bool:
     return lost or found in ("40001", "40P01", "55P03")
 
 
-def explained(error: Exception, name: str, timeout: str) -> Exception:
-    """What to raise for an error of connection `name`, whose statements may take `timeout`."""
+def explained(error: Exception, name: str, timeout: str, field: str = "") -> Exception:
+    """What to raise for an error of connection `name`, whose statements may take `timeout`, as `field` of the job file
+    says, if it does."""
     first: BaseException = error  # a failed rollback may hide what made it necessary
     while isinstance(first.__context__, (DBAPIError, psycopg2.Error)):
         first = first.__context__
     if passing(error):
         return Unavailable(f"connection {name!r}: {said(first)}. A retry may find it well")
     found = code(error) or ""
+    if found == "25006":
+        return Unavailable(
+            f"connection {name!r}: {said(first)}: its server is a standby, or was made read-only. After a failover the "
+            "address must lead to the new primary; a retry may find that it does"
+        )
     if found.startswith("53"):  # no disk, no memory, no connection
         return RetryableError(f"connection {name!r}: Postgres has no room: {said(first)}. A later try may find some")
     if found == "57014":
-        return RetryableError(
-            f"connection {name!r}: {said(first)}. It had {timeout} (of plan and pages: `timeouts` in the job file); "
-            "what keeps the database busy?"
-        )
+        limit = f"{timeout} (`{field}` in the job file)" if field else timeout
+        return RetryableError(f"connection {name!r}: {said(first)}. It had {limit}; what keeps the database busy?")
     return error
 
 

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from inference import containers, engine, image
+from inference.address import hosts
 from inference.database import PREDICTIONS, Databases
 from inference.errors import ConfigurationError
 from inference.job import Job
@@ -23,7 +24,7 @@ from inference.process import arguments, follow, interrupt, lines, on_sigterm, s
 from inference.registry import Registry
 
 log = logging.getLogger(__name__)
-LOCAL = {None, "", "localhost", "127.0.0.1", "::1"}
+LOCAL = {"", "localhost", "127.0.0.1", "::1"}
 RETRY_SECONDS = 0.2
 
 
@@ -57,10 +58,16 @@ def _connections(databases: Databases, job: Job, network: str) -> dict[str, str]
     """The connections' addresses, for the container's environment and nothing else."""
     names = {PREDICTIONS, job.source.connection}
     for name in sorted(names):
-        host = databases.url(databases.of_shard(name)).host
-        if network != "host" and (host in LOCAL or str(host).startswith("/")):
+        url = databases.url(databases.of_shard(name))
+        if "service" in url.query:
             raise ConfigurationError(
-                f"connection {name!r} leads to {host or 'a socket'}, which in a container is the container itself. "
+                f"connection {name!r} names the service {url.query['service']}, whose file is not in a container. "
+                "Write the address itself."
+            )
+        local = [host for host in hosts(url) if host in LOCAL or host[0] in "/@"]
+        if network != "host" and local:
+            raise ConfigurationError(
+                f"connection {name!r} leads to {local[0] or 'a socket'}, which in a container is the container itself. "
                 "Give an address that containers reach, or set INFERENCE_DOCKER_NETWORK=host on the workers."
             )
     return databases.environment(*names)

@@ -11,12 +11,27 @@ from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 
-from inference import access, environment, migrate, model, queries, repair, state, status
+from inference import (
+    access,
+    address,
+    environment,
+    expression,
+    migrate,
+    model,
+    plan,
+    queries,
+    repair,
+    source,
+    state,
+    status,
+)  # fmt: skip
 from inference.database import PREDICTIONS, Databases
 from inference.errors import InferenceError
 from inference.job import Job
+from inference.pooler import require_session
 from inference.registry import Registry
 from inference.runner import RUNNERS
+from inference.search import section
 
 SQL = queries.load("doctor")
 
@@ -53,7 +68,7 @@ def examine(databases: Databases, jobs: Iterable[Job]) -> Iterator[Finding]:
     if any(job.runner != "kubernetes" for job in jobs):  # pods have their addresses from a Secret
         checks.insert(1, partial(_predictor, databases))
     for job in jobs:
-        checks += [partial(each, databases, job) for each in (_source, _model, _containers)]
+        checks += [partial(each, databases, job) for each in (_source, _time, _where, _model, _containers)]
     for check in checks:
         yield from _guarded(check)
 
@@ -73,9 +88,18 @@ def _connection(databases: Databases, name: str) -> Iterator[Finding]:
         opened = datetime.now(timezone.utc)
         session = queries.run(connection, SQL["session"]).one()
         after = datetime.now(timezone.utc)
-    url = databases.url(name)
-    where = f"{url.host}:{url.port or 5432}/{url.database}"
+    where = address.where(databases.url(name))
     yield Finding("ok", f"connection {name}: {where} as {session.role}, PostgreSQL {session.version.split()[0]}")
+    if session.read_only and name in (PREDICTIONS, databases.of_shard(PREDICTIONS)):
+        yield Finding(
+            "error",
+            f"connection {name}: nothing can be written there: the server is a standby, or read-only. After a failover "
+            "the address must lead to the new primary",
+        )
+    with databases.connect(name) as connection, databases.begin(name) as other:
+        require_session(other)
+        with connection.begin():  # beside another transaction, where a pooler cannot give it the same session by luck
+            require_session(connection)
     if session.superuser:
         yield Finding("warning", f"connection {name}: {session.role} is a superuser; use a role of sql/roles.sql")
     ahead = (session.now - opened - (after - opened) / 2).total_seconds()
@@ -83,7 +107,8 @@ def _connection(databases: Databases, name: str) -> Iterator[Finding]:
         yield Finding(
             "warning",
             f"connection {name}: the clock there is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} this "
-            "machine's: sweeps and notify.max_age go by both. Let both follow one time server (NTP)",
+            "machine's: notify.max_age goes by both, and jobs with a cursor search everything whenever the difference "
+            "changes. Let both follow one time server (NTP)",
         )
     if (opened - before).total_seconds() > CLOCK_SECONDS / 10:
         yield Finding("warning", f"connection {name}: took {(opened - before).total_seconds():.0f} s to open")
@@ -170,6 +195,7 @@ def _source(databases: Databases, job: Job) -> Iterator[Finding]:
         )
     else:
         yield Finding("ok", f"{where} can be read" + (", under the same policies" if seen[name].restricted else ""))
+    yield from _passing_time(databases, job, where)
     with databases.begin(PREDICTIONS) as connection:
         if access.granted(connection) and not queries.run(connection, SQL["prepared"], job=job.name).scalar():
             yield Finding(
@@ -177,10 +203,48 @@ def _source(databases: Databases, job: Job) -> Iterator[Finding]:
             )
 
 
+def _passing_time(databases: Databases, job: Job, where: str) -> Iterator[Finding]:
+    with databases.begin(job.source.connection) as connection:
+        names = source.passing_time(connection, section(job))
+    if names:
+        yield Finding(
+            "warning",
+            f"{where} is a view that calls {', '.join(names)}: its rows change as time passes, without being written. "
+            "Rows whose inputs change so are scored again by each run, and with a cursor each run searches everything",
+        )
+
+
 def _seen(databases: Databases, name: str, job: Job) -> Any:
     with databases.begin(name) as connection:
         values = {"schema": job.source.schema_name, "relation": job.source.relation}
         return queries.run(connection, SQL["source"], **values).first()
+
+
+def _time(databases: Databases, job: Job) -> Iterator[Finding]:
+    with databases.begin(PREDICTIONS) as connection:
+        last = queries.run(connection, SQL["last_complete"], job=job.name).first()
+    with databases.begin(job.source.connection) as connection:
+        now = queries.run(connection, plan.SQL["source_time"]).scalar_one()
+    if last is not None and last.source_time > now:
+        yield Finding(
+            "warning",
+            f"job {job.name}: run {last.run_id} looked at {last.source_time:%Y-%m-%d %H:%M:%S %Z} by the clock of "
+            f"connection {job.source.connection}, where it is {now:%Y-%m-%d %H:%M:%S %Z} now: that clock was ahead. "
+            "The next run searches without a window; let the clock follow a time server (NTP)",
+        )
+
+
+def _where(databases: Databases, job: Job) -> Iterator[Finding]:
+    if job.source.cursor is None:
+        return
+    with databases.begin(job.source.connection) as connection:
+        found = expression.depends_on_time(connection, section(job))
+    if found:
+        yield Finding(
+            "warning",
+            f"job {job.name}: source.where has {found}, so rows become due without a change that source.cursor tells "
+            "of: each run searches the whole source. Keep such a condition out of `where`, or leave the cursor out",
+        )
 
 
 def _model(databases: Databases, job: Job) -> Iterator[Finding]:

@@ -16,6 +16,7 @@ _LIMITS = {"integer": 2**31, "bigint": 2**63}
 _ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
 _SPECIAL = re.compile(r"[\\\t\n\r]")
 NULL = "\\N"
+_FLOATS = ("real", "double precision")
 
 
 class BadOutput(ValueError):
@@ -27,12 +28,19 @@ class BadShape(BadOutput):
 
 
 def encoder(kind: str) -> Callable[[Any], Optional[str]]:
-    """A function from a value to Postgres's text form of `kind` (None is NULL); raises BadOutput."""
+    """A function from a value to Postgres's text form of `kind` (None is NULL); raises BadOutput.
+
+    In pandas it depends on a value's neighbours whether it is missing as None, NaN or pd.NA: all are one here.
+    """
     if kind.endswith("[]"):
-        item = encoder(kind[:-2])
-        return lambda value: None if _missing(value) else _array(value, item, kind)
-    function = _ENCODERS[kind]
-    return lambda value: None if _missing(value) else function(value, kind)
+        item = _encoder(kind[:-2], None)
+        return lambda value: None if _missing(value) or _nan(value) else _array(value, item, kind)
+    return _encoder(kind, "NaN" if kind in _FLOATS else None)
+
+
+def _encoder(kind: str, missing: Optional[str]) -> Callable[[Any], Optional[str]]:
+    function, floats = _ENCODERS[kind], kind in _FLOATS
+    return lambda value: missing if _missing(value) or (not floats and _nan(value)) else function(value, kind)
 
 
 def escape(text: Optional[str]) -> str:
@@ -46,17 +54,41 @@ def _missing(value: Any) -> bool:
     return value is None or value is pd.NaT or value is pd.NA
 
 
+def _nan(value: Any) -> bool:
+    """What pandas makes of a missing value, in any column."""
+    return isinstance(value, (float, np.floating)) and bool(value != value)
+
+
+def exact_below(kind: Any) -> float:
+    """From where on a floating point number of this type may stand for several integers."""
+    return float(2 ** (int(np.finfo(kind).nmant) + 1))
+
+
+def _integral(value: Any) -> Any:
+    """A whole number in floating point as an integer: pandas makes floats of integers where one is missing."""
+    whole = isinstance(value, (float, np.floating)) and float(value).is_integer()
+    return int(value) if whole and abs(float(value)) < exact_below(type(value)) else value
+
+
 def _wrong(value: Any, kind: str) -> BadOutput:
     return BadOutput(f"the model returned {type(value).__name__} {str(value)[:80]!r} where its signature says {kind}")
 
 
 def _boolean(value: Any, kind: str) -> str:
+    if isinstance(value, (float, np.floating)) and value in (0, 1):
+        return "t" if value else "f"
     if not isinstance(value, (bool, np.bool_)):
         raise _wrong(value, kind)
     return "t" if value else "f"
 
 
 def _integer(value: Any, kind: str) -> str:
+    value = _integral(value)
+    if isinstance(value, (float, np.floating)) and float(value).is_integer():
+        raise BadOutput(
+            f"the model returned {value!r} in floating point where its signature says {kind}: digits may be lost from "
+            f"{exact_below(type(value)):.0f} on. Return integers; where some are missing, as objects or pandas's Int64"
+        )
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
         raise _wrong(value, kind)
     if not -_LIMITS[kind] <= int(value) < _LIMITS[kind]:
@@ -84,9 +116,7 @@ def _single(number: float) -> float:
         return float(np.float32(number))
 
 
-def _text(value: Any, kind: str) -> Optional[str]:
-    if isinstance(value, float) and math.isnan(value):
-        return None  # what pandas makes of a missing string
+def _text(value: Any, kind: str) -> str:
     if not isinstance(value, str):
         raise _wrong(value, kind)
     if "\0" in value:
@@ -122,7 +152,7 @@ def _timestamp(value: Any, kind: str) -> Optional[str]:
 
 def _json(value: Any, kind: str) -> str:
     try:
-        text = json.dumps(value, ensure_ascii=True, allow_nan=False, default=_plain)
+        text = json.dumps(_integral(value), ensure_ascii=True, allow_nan=False, default=_plain)
     except (TypeError, ValueError) as error:
         raise BadOutput(f"the model returned {str(value)[:80]!r}, which is no JSON: {error}") from None
     json.loads(text, object_pairs_hook=_distinct)

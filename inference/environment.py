@@ -23,7 +23,7 @@ from typing import Callable, Iterator, List, Sequence
 from filelock import FileLock
 
 from inference.errors import PermanentError
-from inference.packages import PackagesError, find_uv, install_arguments, read_requirements
+from inference.packages import PackagesError, find_uv, install_arguments, listed, read_requirements
 
 Log = Callable[[str], None]
 
@@ -45,8 +45,8 @@ def ensure(
     """The interpreter of the environment with exactly these requirements, made if missing.
 
     python_version: "3.11" or "3.11.7", of which the first two numbers count. requirements: the
-    model's own lines. They are resolved together with those of runtime_requirements, which must
-    be ranges: a conflict raises BuildError with uv's explanation.
+    model's own lines, see inference/logged.py. They are resolved together with those of runtime_requirements, which
+    must be ranges: a conflict raises BuildError with uv's explanation.
     """
     short_version = short(python_version)
     requirements = [line.strip() for line in requirements if line.strip()]
@@ -85,11 +85,15 @@ def _build(folder: Path, version: str, requirements: Sequence[str], runtime: Seq
     try:
         extra = install_arguments([*requirements, *runtime], version)
         _uv("venv", "--quiet", "--no-python-downloads", "--python", interpreter, str(folder))
-        listed = _write_lines(folder / "requirements.txt", [*requirements, *runtime])
-        install = ["pip", "install", "--python", str(folder), "--requirement", str(listed), *extra]
         # Each shard is a process: without bytecode it would compile its imports again every time,
         # where PYTHONDONTWRITEBYTECODE is set or the environment cannot be written to.
-        _uv(*install, "--compile-bytecode")
+        install = ["pip", "install", "--python", str(folder), "--compile-bytecode", *extra]
+        given = listed(requirements)
+        if given.build:
+            _uv(*install, *given.build)
+        wanted = _write_lines(folder / "requirements.txt", [*given.requirements, *runtime])
+        constraints = _write_lines(folder / "constraints.txt", given.constraints)
+        _uv(*install, "--requirement", str(wanted), "--constraint", str(constraints))
         frozen = _uv("pip", "freeze", "--python", str(folder))
     except PackagesError as error:
         raise BuildError(str(error)) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
@@ -117,13 +118,21 @@ Rate = Annotated[float, Field(ge=0, le=1)]
 Expression = Annotated[str, StringConstraints(min_length=1, max_length=4000), AfterValidator(one_expression)]
 
 
-def explain(error: ValidationError, unknown: str) -> list[str]:
-    """One line for each error: field, value, what is allowed; `unknown` is said of a field that there is not."""
+def explain(
+    error: ValidationError, unknown: str, misread: Callable[[tuple[int | str, ...], Any], str | None] | None = None
+) -> list[str]:
+    """One line for each error: field, value, what is allowed; `unknown` is said of a field that there is not.
+
+    `misread` says of a value that is no text what in the file it comes from.
+    """
     lines = []
     for item in error.errors(include_url=False):
-        field = ".".join(str(part) for part in item["loc"])
+        place = item["loc"][:-2] if item["loc"][-1:] == ("[key]",) else item["loc"]
+        field = ".".join(str(part) for part in place)
         message = item["msg"].removeprefix("Value error, ")
-        if item["type"] == "missing":
+        if misread and item["type"] == "string_type" and (hint := misread(item["loc"], item["input"])):
+            lines.append(f"{field}: {hint}")
+        elif item["type"] == "missing":
             lines.append(f"{field}: is missing")
         elif item["type"] == "extra_forbidden":
             lines.append(f"{field}: {unknown}")

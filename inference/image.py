@@ -11,7 +11,7 @@ import json
 import logging
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,12 @@ from inference.digest import digest
 from inference.errors import ModelError, RequestError
 from inference.job import Job
 from inference.model import Image, Model, resolve
+from inference.protocol import PROTOCOL
 from inference.registry import Registry, Version
 
 SQL = queries.load("image")
 NAME, ID = "inference.image", "inference.image_id"  # tags of the model version
+NUMBER = "inference.protocol"  # a tag as well, and a label of the image: by which protocol its code works with workers
 CODE = "inference.code"  # label of the image: the digest of the code that it carries
 log = logging.getLogger(__name__)
 
@@ -52,19 +54,38 @@ def build(
         log.info("%s: built %s, %.0f MB", model, tag, built.attrs["Size"] / 1e6)
         image_check.run(client, built.id, model, jobs)
         image = Image(_push(client, tag) or tag, built.id)
-    registry.tag(model.version, {NAME: image.name, ID: image.id})
+    registry.tag(model.version, {NAME: image.name, ID: image.id, NUMBER: str(PROTOCOL)})
     return model, image
 
 
 def find(registry: Registry, version: Version) -> Image:
-    """The image that was recorded with a version. Raises ModelError, with the command, if there is none."""
+    """The image that was recorded with a version.
+
+    Raises ModelError, with the command, if there is none, or if code of another protocol has built it.
+    """
     tags = registry.tags(version)
     if NAME not in tags or ID not in tags:
         raise ModelError(
             f"{version}: has no image, which the runners `docker` and `kubernetes` need. "
             f"Run: python -m inference image build {version.name}:{version.version}"
         )
+    _require_protocol(version, tags[NAME], tags.get(NUMBER))
     return Image(tags[NAME], tags[ID])
+
+
+def require_protocol(definition: Mapping[str, Any], model: Model) -> None:
+    """Raises ModelError if a run was planned with an image, by code of another protocol: it keeps that image."""
+    if model.image is not None:
+        _require_protocol(model.version, model.image.name, definition.get("protocol"), ", and plan again")
+
+
+def _require_protocol(version: Version, name: str, found: Any, then: str = "") -> None:
+    if str(found) != str(PROTOCOL):
+        raise ModelError(
+            f"{version}: its image {name} has protocol {'none' if found is None else found}, and this code has "
+            f"{PROTOCOL}: another version of this project has built it. "
+            f"Run: python -m inference image build {version.name}:{version.version}{then}"
+        )
 
 
 def pushed(registry: Registry, version: Version) -> Image:
@@ -135,7 +156,7 @@ def _build(client: Any, model: Model, files: Path, torch: str | None) -> str:
     import docker
 
     labels = {"inference.model": model.version.name, "inference.version": model.version.version}
-    labels[CODE] = image_context.code()
+    labels |= {CODE: image_context.code(), NUMBER: str(PROTOCOL)}
     with image_context.made(model, files) as folder:
         arguments = image_context.arguments(model, torch)
         content = json.dumps([digest(folder), arguments, labels], sort_keys=True)

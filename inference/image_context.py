@@ -2,6 +2,8 @@
 
 Dockerfile
 requirements/requirements.txt   the model's own and the runtime's, resolved together
+requirements/constraints.txt    the model's, which bound the versions of both
+requirements/build.txt          the model's build dependencies, installed first
 requirements/wheels/            those of them that this machine has in a folder of wheels
 runtime/inference, runtime/sql  this code
 state/models/<digest>/          the version's files
@@ -41,7 +43,8 @@ def made(model: Model, files: Path) -> Iterator[Path]:
         wanted = requirements(model)
         wheels = folder / "requirements" / "wheels"
         wheels.mkdir(parents=True)
-        (wheels.parent / "requirements.txt").write_text("".join(f"{line}\n" for line in wanted), encoding="utf-8")
+        for name, lines in zip(("requirements", "constraints", "build"), packages.listed(wanted)):
+            (wheels.parent / f"{name}.txt").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
         for wheel in local_wheels(wanted, python_version(model)):
             shutil.copy(wheel, wheels)
         _copy_code(folder / "runtime")
@@ -97,12 +100,17 @@ def local_wheels(wanted: Sequence[str], python: str) -> list[Path]:
     command = [packages.find_uv(), "pip", "compile", "-", "--quiet", "--no-annotate", "--no-header"]
     command += ["--python-version", python, "--python-platform", f"{platform.machine()}-manylinux_2_36"]
     command += packages.install_arguments(wanted, python)
-    resolved = subprocess.run(command, input="\n".join(wanted), capture_output=True, text=True)
+    given = packages.listed(wanted)
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as constraints:
+        constraints.write("\n".join(given.constraints))
+        constraints.flush()
+        command += ["--constraint", constraints.name]
+        resolved = subprocess.run(command, input="\n".join(given.requirements), capture_output=True, text=True)
     if resolved.returncode:
         raise ConfigurationError(
             f"the requirements {', '.join(wanted)} cannot be resolved. uv says:\n{resolved.stderr}"
         )
-    pins = {tuple(line.split("==")) for line in resolved.stdout.split() if "==" in line}
+    pins = {tuple(line.split("==")) for line in [*resolved.stdout.split(), *given.build] if "==" in line}
     return sorted(wheel for wheel in wheels if _chosen(wheel, pins, python))
 
 

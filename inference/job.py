@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import os
 import re
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, model_validator
 
 from inference import yaml_file
 from inference.errors import JobError
 from inference.fields import Duration, Expression, JobName, Section, Tag, Text, explain
 from inference.placement import Placement
 from inference.sections import Checks, Model, Notify, Resources, Retries, Schedule, Sizes, Source, Timeouts
+
+STORED = "stored"  # context of validation: the job of a run, whose fields fitted together by the rules of its time
 
 
 class Job(Section):
@@ -56,7 +59,9 @@ class Job(Section):
     notify: Notify = Notify()
 
     @model_validator(mode="after")
-    def _consistent(self) -> Job:
+    def _consistent(self, info: ValidationInfo) -> Job:
+        if info.context == STORED:
+            return self
         if self.source.changes == "none" and self.deduplicate:
             raise ValueError("deduplicate: true needs source.changes: hash, since equal inputs are found by hash")
         if self.source.changes == "none" and self.source.cursor:
@@ -93,9 +98,8 @@ def load(path: Path) -> Job:
     try:
         job = Job.model_validate({**given, **content})
     except ValidationError as error:
-        lines = "\n".join(
-            f"  {line}" for line in explain(error, "is no field of a job file; the fields are in docs/job-file.md")
-        )
+        unknown = "is no field of a job file; the fields are in docs/job-file.md"
+        lines = "\n".join(f"  {line}" for line in explain(error, unknown, partial(yaml_file.misread, path)))
         raise JobError(f"{path.name}: {error.error_count()} error(s)\n{lines}") from None
     if job.name != path.stem:
         raise JobError(f"{path.name}: name: {job.name!r} must be the file's name, {path.stem!r}")

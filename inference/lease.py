@@ -17,7 +17,8 @@ from inference.job import Job
 
 SQL = queries.load("lease")
 
-# Seconds without a sign of life after which a run counts as dead; shards give one every 10 s.
+# Seconds without a sign of life after which a run counts as dead. Shards give one every 10 s, and who starts a shard
+# gives them until its process does.
 SILENCE = 60
 LOCK_NOT_AVAILABLE = "55P03"
 
@@ -47,7 +48,7 @@ class Decision:
     approved_rows: int = 0
 
 
-def take(connection: Connection, job: Job, caller: Caller) -> Decision:
+def take(connection: Connection, job: Job, caller: Caller, dry_run: bool) -> Decision:
     """Lock the job for this transaction, and decide between its open run and this caller."""
     lock(connection, job.name)
     own = queries.run(
@@ -59,6 +60,9 @@ def take(connection: Connection, job: Job, caller: Caller) -> Decision:
         )
         return Decision(True, message, own.run_id, own.generation, own.state)
     own_id = own.run_id if own else None
+    if not dry_run:
+        queries.run(connection, SQL["clock_set_back"], job=job.name)
+    free = queries.run(connection, SQL["lock_open"], job=job.name).scalar()
     other = queries.run(connection, SQL["open_run"], job=job.name).first()
     if other is None or other.run_id == own_id:
         return Decision(False, own_run_id=own_id, approved_rows=own.planned if own and own.approved else 0)
@@ -69,14 +73,24 @@ def take(connection: Connection, job: Job, caller: Caller) -> Decision:
             f"release|discard {other.run_id}), or {job.hold_timeout} have passed, no other run starts",
             own_id,
         )
+    silent = max(other.silent, 0)
     dead = caller.serialises and other.orchestrator == caller.orchestrator
-    if other.state != "held" and not dead and other.silent < allowed_silence(other.orchestrator, job):
+    if other.run_id != free:
+        return Decision(
+            True, f"run {other.run_id} ({other.orchestrator}) is at work: its check or publish holds its row", own_id
+        )
+    if other.state != "held" and not dead and silent < allowed_silence(other.orchestrator, job):
+        return Decision(
+            True, f"run {other.run_id} ({other.orchestrator}) is at work, last sign of life {silent:.0f} s ago", own_id
+        )
+    if dry_run:
         return Decision(
             True,
-            f"run {other.run_id} ({other.orchestrator}) is at work, last sign of life {other.silent:.0f} s ago",
+            f"run {other.run_id} ({other.orchestrator}) is {other.state}, last sign of life {silent:.0f} s ago. "
+            "A dry run ends no other: the job's next run takes over, or now: python -m inference repair",
             own_id,
         )
-    message = f"superseded by a later run ({caller.orchestrator}) after {other.silent:.0f} s without a sign of life"
+    message = f"superseded by a later run ({caller.orchestrator}) after {silent:.0f} s without a sign of life"
     queries.run(connection, SQL["supersede"], run_id=other.run_id, message=message)
     return Decision(False, own_run_id=own_id, approved_rows=other.planned if other.approved else 0)
 

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from inference import access, queries
-from inference.database import PLAN_TIMEOUT, PREDICTIONS, Databases
+from inference.database import PREDICTIONS, Databases
 from inference.errors import ConfigurationError
 
 FOLDER = queries.FOLDER / "migrations"
 SQL = queries.load("migrate")
+TIMEOUT = "60min"  # of one statement: it may wait for runs, and rewrite tables
 
 
 def upgrade(databases: Databases, say: Callable[[str], None], folder: Path = FOLDER) -> list[str]:
@@ -20,7 +21,7 @@ def upgrade(databases: Databases, say: Callable[[str], None], folder: Path = FOL
     edited after it had been applied is refused: databases would differ without anybody knowing.
     """
     applied = []
-    with databases.connect(PREDICTIONS, PLAN_TIMEOUT) as connection:
+    with databases.connect(PREDICTIONS, TIMEOUT) as connection:
         with connection.begin():
             queries.run(connection, SQL["lock"])
             queries.run(connection, SQL["prepare"])

@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection
 from inference import artifact, queries, state
 from inference.artifact import Artifact
 from inference.database import PREDICTIONS, Databases
+from inference.digest import digest
 from inference.errors import ModelError
 from inference.registry import Registry, Version
 from inference.signature import Signature
@@ -28,12 +29,16 @@ class Image:
 
 @dataclass(frozen=True)
 class Model:
-    """A row of `prediction.model`; `image`: of the run that it was planned for, if its runner needs one."""
+    """A row of `prediction.model`; `image`: of the run that it was planned for, if its runner needs one.
+
+    judged: whether its row says all that this code would say of the version's files.
+    """
 
     model_id: int
     version: Version
     artifact: Artifact
     image: Image | None = None
+    judged: bool = True
 
     def __str__(self) -> str:
         return str(self.version)
@@ -55,11 +60,21 @@ def resolve(databases: Databases, registry: Registry, name: str, reference: str,
 
 def meet(databases: Databases, registry: Registry, version: Version) -> Model:
     if found := known(databases, version):
-        return found
-    digest = artifact.fetch(registry, version)
-    read = artifact.read(state.model_folder(digest), version)
+        return found if found.judged else _judged_again(databases, found)
+    fetched = artifact.fetch(registry, version)
+    read = artifact.read(state.model_folder(fetched), version)
     with databases.begin(PREDICTIONS) as connection:
         return Model(_add(connection, version, read), version, read)
+
+
+def _judged_again(databases: Databases, found: Model) -> Model:
+    """What older code kept of a version says less than its files do; without them here, it is all there is."""
+    path = state.model_folder(found.artifact.digest)
+    if not path.exists() or digest(path) != found.artifact.digest:
+        return found
+    read = artifact.read(path, found.version)
+    with databases.begin(PREDICTIONS) as connection:
+        return Model(_add(connection, found.version, read), found.version, read)
 
 
 def known(databases: Databases, version: Version) -> Model | None:
@@ -79,7 +94,10 @@ def by_run(connection: Connection, run_id: int) -> Model:
 def _find(connection: Connection, version: Version) -> Model | None:
     values = {"name": version.name, "version": version.version, "artifact": version.artifact}
     row = queries.run(connection, SQL["find"], **values).mappings().first()
-    return Model(row["model_id"], version, _artifact(dict(row))) if row else None
+    if row is None:
+        return None
+    judged = all("declared" in item for item in row["inputs"])
+    return Model(row["model_id"], version, _artifact(dict(row)), judged=judged)
 
 
 def _artifact(row: dict[str, Any]) -> Artifact:

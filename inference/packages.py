@@ -27,18 +27,35 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import List, Optional, Sequence
+from typing import List, NamedTuple, Optional, Sequence
 from urllib.parse import urlsplit
 
 logger = logging.getLogger(__name__)
 
 PROBE_SECONDS = 30  # the whole question to the CPU index; each request has 5 s of its own
 TORCH = re.compile(r"^torch(?![\w.-])\s*(?:\[[^]]*\])?\s*(?P<rest>[^;#]*)", re.IGNORECASE)
+# How a line of a model's requirements begins that is none itself.
+CONSTRAINT, BUILD = "--constraint ", "--build-dependency "
 PIN = re.compile(r"^={2,3}\s*(?P<version>[^\s,*]+)$")
 
 
 class PackagesError(Exception):
     """A setting or a requirement cannot be used."""
+
+
+class Listed(NamedTuple):
+    """A model's lines by what they are for."""
+
+    requirements: List[str]  # with options that uv takes in a file of requirements
+    constraints: List[str]
+    build: List[str]  # installed before the rest, which may replace them, as MLflow does
+
+
+def listed(lines: Sequence[str]) -> Listed:
+    constraints, build = (
+        [line[len(prefix) :] for line in lines if line.startswith(prefix)] for prefix in (CONSTRAINT, BUILD)
+    )
+    return Listed([line for line in lines if not line.startswith((CONSTRAINT, BUILD))], constraints, build)
 
 
 def install_arguments(requirements: Sequence[str], python_version: Optional[str] = None) -> List[str]:
@@ -88,12 +105,15 @@ def find_links() -> List[str]:
 
 
 def torch_version(requirements: Sequence[str]) -> Optional[str]:
-    """The pinned version of torch, None if torch is not among the requirements."""
-    for line in requirements:
+    """The pinned version of torch, None if torch is not among the requirements. A constraint may pin it."""
+    lines = listed(requirements)
+    for line in lines.requirements:
         match = TORCH.match(line.strip())
         if match is None:
             continue
-        pin = PIN.match(match.group("rest").strip())
+        pins = [TORCH.match(each.strip()) for each in (line, *lines.constraints)]
+        found = [PIN.match(re.split(r"\s--", each.group("rest"))[0].strip()) for each in pins if each]
+        pin = next(filter(None, found), None)
         if pin is None:
             raise PackagesError(
                 f"torch must have one exact version, found {line.strip()!r}: another version may "

@@ -31,7 +31,8 @@ def plan(databases: Databases, job: Job, request: Request, caller: Caller) -> Pl
     found = model.resolve(databases, registry, job.model.name, reference, job.model.allow_pickle)
     planned = planning.plan(databases, job, request, runner.ready(registry, job, found), caller)
     log_lines.note(run=planned.run_id)
-    runner.clean(databases, job)
+    if not request.dry_run:
+        runner.clean(databases, job)
     return planned
 
 

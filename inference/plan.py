@@ -7,8 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
-from typing import Any
+from datetime import datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
 import psycopg2
@@ -16,7 +15,19 @@ from croniter import croniter
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DataError
 
-from inference import access, check, lease, queries, signature, source, table, worklist
+from inference import (
+    access,
+    check,
+    definition,
+    expression,
+    lease,
+    quarantine,
+    queries,
+    signature,
+    source,
+    table,
+    worklist,
+)  # fmt: skip
 from inference import search as searching
 from inference.database import PREDICTIONS, Databases, said
 from inference.errors import RunHeld, SourceError
@@ -24,11 +35,14 @@ from inference.fields import interval
 from inference.job import Job
 from inference.lease import Caller
 from inference.model import Model
+from inference.pooler import require_session
 from inference.request import Request
 from inference.search import Search, section
-from inference.worklist import Gone
+from inference.worklist import Counts, Gone
 
 SQL = queries.load("plan")
+TIMEOUT = "timeouts.plan"
+CLOCK_TOLERANCE = 60.0  # seconds that the source's clock and a worker's may drift apart between two runs
 
 
 @dataclass(frozen=True)
@@ -45,6 +59,14 @@ class Planned:
     oldest_pending: str | None = None
 
 
+@dataclass(frozen=True)
+class Clock:
+    """The source's clock."""
+
+    time: datetime  # a search that begins now sees everything that was committed before
+    offset: float  # seconds that it is ahead of this machine's
+
+
 def plan(databases: Databases, job: Job, request: Request, model: Model, caller: Caller) -> Planned:
     """Plan one run of `job` with `model`. Calling it again starts that run over, unless it is published.
 
@@ -52,21 +74,31 @@ def plan(databases: Databases, job: Job, request: Request, model: Model, caller:
     than `max_planned_rows`; the run is recorded as held).
     """
     started = time.monotonic()
-    with databases.begin(PREDICTIONS, job.timeouts.plan) as here, _source(databases, job, here) as there:
-        decision = lease.take(here, job, caller)
+    with (
+        databases.begin(PREDICTIONS, job.timeouts.plan, TIMEOUT) as here,
+        _source(databases, job, here) as there,
+    ):
+        clock = _clock(there)  # first: the time there is that of its transaction's first statement
+        decision = lease.take(here, job, caller, request.dry_run)
         if decision.ended:
-            return _ended_before(here, job, request, model, caller, decision)
+            return _ended_before(here, job, request, model, caller, decision, clock)
         columns = source.describe(there, section(job))
-        source.check_expressions(there, section(job), job.cost)
+        expression.check(there, section(job), job.cost)
         signature.match(model.artifact.signature, columns, list(job.source.inputs), str(model))
-        check.validate(job, model.artifact.signature.outputs)
-        table.make(here, job, columns, model.artifact.signature.outputs, str(model), here is there)
+        check.validate(here, job, model.artifact.signature.outputs)
+        if request.dry_run:
+            table.try_out(here, job, columns, model.artifact.signature.outputs, str(model))
+        else:
+            table.make(here, job, columns, model.artifact.signature.outputs, str(model), here is there)
         replays = bool(queries.run(here, SQL["replays"], job=job.name).scalar())
-        window_start, sweep = _window(here, job, request, model, replays)
-        unique = source.has_unique_key(there, section(job))
-        search = Search(job, request, model, here, there, columns, window_start, sweep, unique, replays)
+        unique, view = source.has_unique_key(there, section(job)), source.is_view(there, section(job))
+        passing = source.passing_time(there, section(job))
+        # A row may become another, or due, as time passes, without being written.
+        everywhere = replays or bool(passing) or expression.depends_on_time(there, section(job)) is not None
+        window_start, sweep = _window(here, job, request, model, everywhere, clock)
+        search = Search(job, request, model, here, there, columns, window_start, sweep, unique, view, passing, replays)
         try:
-            planned = _plan_run(search, caller, decision.own_run_id, decision.approved_rows, started)
+            planned = _plan_run(search, caller, decision, clock, started)
         except (DataError, psycopg2.DataError) as error:
             raise SourceError(
                 f"source: where, cost or an expression of the view fails on a row. Postgres says: "
@@ -82,7 +114,7 @@ def prepare(databases: Databases, job: Job, model: Model) -> None:
     with databases.begin(PREDICTIONS) as here, _source(databases, job, here) as there:
         lease.lock(here, job.name)
         columns = source.describe(there, section(job))
-        check.validate(job, model.artifact.signature.outputs)
+        check.validate(here, job, model.artifact.signature.outputs)
         table.make(here, job, columns, model.artifact.signature.outputs, str(model), here is there)
         access.grant(here)
 
@@ -92,18 +124,19 @@ def _source(databases: Databases, job: Job, here: Connection) -> Iterator[Connec
     if databases.same(job.source.connection, PREDICTIONS):
         yield here
     else:
-        with databases.begin(job.source.connection, job.timeouts.plan) as there:
+        with databases.begin(job.source.connection, job.timeouts.plan, TIMEOUT) as there:
             yield there
 
 
 def _add_run(
-    here: Connection, job: Job, request: Request, model: Model, caller: Caller, run_id: int | None, now: datetime
+    here: Connection, job: Job, request: Request, model: Model, caller: Caller, run_id: int | None, clock: Clock
 ) -> tuple[int, int]:
     values = {
         "model_id": model.model_id,
-        "definition": json.dumps({**job.model_dump(mode="json", by_alias=True), "source": section(job)}),
+        "definition": definition.write(job),
         "request": request.model_dump_json(),
-        "source_time": now,
+        "source_time": clock.time,
+        "clock_offset": clock.offset,
         "image": model.image and model.image.name,
         "image_id": model.image and model.image.id,
     }
@@ -123,57 +156,73 @@ def _add_run(
 
 
 def _ended_before(
-    here: Connection, job: Job, request: Request, model: Model, caller: Caller, decision: lease.Decision
+    here: Connection, job: Job, request: Request, model: Model, caller: Caller, decision: lease.Decision, clock: Clock
 ) -> Planned:
     """This run has nothing to do: it is published already, or another one is at work."""
     if decision.own_run_id is not None and decision.state != "empty":
         return Planned(decision.own_run_id, decision.generation, decision.state, decision.message)
-    now = queries.run(here, SQL["source_time"]).scalar_one()
-    run_id, generation = _add_run(here, job, request, model, caller, decision.own_run_id, now)
+    run_id, generation = _add_run(here, job, request, model, caller, decision.own_run_id, clock)
     _record(here, run_id, Planned(run_id, generation, "empty", decision.message))
     return Planned(run_id, generation, "empty", decision.message)
 
 
-def _window(here: Connection, job: Job, request: Request, model: Model, replays: bool) -> tuple[datetime | None, bool]:
+def _clock(there: Connection) -> Clock:
+    before = datetime.now(timezone.utc)
+    time_there = queries.run(there, SQL["source_time"]).scalar_one()
+    after = datetime.now(timezone.utc)
+    return Clock(time_there, (time_there - before - (after - before) / 2).total_seconds())
+
+
+def _window(
+    here: Connection, job: Job, request: Request, model: Model, everywhere: bool, clock: Clock
+) -> tuple[datetime | None, bool]:
     """Where the search starts (None: everywhere), and whether this run is a sweep."""
     if request.mode != "pending":
         return None, False
-    last = queries.run(
-        here, SQL["last_complete"], job=job.name, model_id=model.model_id, source=json.dumps(section(job))
-    ).scalar()
-    if job.source.cursor is None or last is None or replays:
+    start = None if job.source.cursor is None or everywhere else _window_start(here, job, model, clock)
+    if start is None or _sweep_is_due(here, job, clock.time):
         return None, not request.dry_run
-    swept = queries.run(here, SQL["last_sweep"], job=job.name).scalar()
-    zone = ZoneInfo(job.schedule.time_zone)
-    tick = croniter(job.source.sweep, datetime.now(timezone.utc).astimezone(zone)).get_prev(datetime)
-    if swept is None or swept < tick:
-        return None, not request.dry_run
-    return last - interval(job.source.lookback), False
+    return start, False
 
 
-def _plan_run(search: Search, caller: Caller, own: int | None, approved_rows: int, started: float) -> Planned:
-    now = queries.run(search.there, SQL["source_time"]).scalar_one()
-    run_id, generation = _add_run(search.here, search.job, search.request, search.model, caller, own, now)
-    lease.clear(search.here, search.job.name)
+def _window_start(here: Connection, job: Job, model: Model, clock: Clock) -> datetime | None:
+    """None unless the last complete run did what this one would do, by the same clock, and nothing else came after."""
+    values = {"source": json.dumps(section(job)), "rule": job.model.on_new_version, "model_id": model.model_id}
+    last = queries.run(here, SQL["last_complete"], job=job.name, **values).first()
+    if last is None or not last.same or last.source_time > clock.time:
+        return None
+    set_back = 0.0 if last.clock_offset is None else last.clock_offset - clock.offset  # seconds, since then
+    if abs(set_back) > CLOCK_TOLERANCE:
+        return None
+    start: datetime = last.source_time - timedelta(seconds=max(set_back, 0.0)) - interval(job.source.lookback)
+    return start
+
+
+def _sweep_is_due(here: Connection, job: Job, now: datetime) -> bool:
+    swept = queries.run(here, SQL["last_sweep"], job=job.name, now=now).scalar()
+    tick = croniter(job.source.sweep, now.astimezone(ZoneInfo(job.schedule.time_zone))).get_prev(datetime)
+    return swept is None or bool(swept < tick)
+
+
+def _plan_run(search: Search, caller: Caller, decision: lease.Decision, clock: Clock, started: float) -> Planned:
+    own, approved_rows = decision.own_run_id, decision.approved_rows
+    run_id, generation = _add_run(search.here, search.job, search.request, search.model, caller, own, clock)
+    if not search.request.dry_run:
+        lease.clear(search.here, search.job.name)
     for connection in {search.here, search.there}:
-        queries.run(connection, SQL["in_parallel"])
+        require_session(connection)
     candidates = searching.candidates(search)
-    searching.end_replays(search, candidates)
-    pending = searching.pending(search, candidates)
-    found = None
-    if search.values["row_limit"] is not None:
-        found = queries.run(search.here, SQL["count"], {"pending": pending}, **search.values).one()
-    counts = worklist.create(search, run_id, generation, pending)
-    gone = worklist.find_gone(search, run_id, generation, candidates)
-    planned = _conclude(search, run_id, generation, counts, found or counts, approved_rows, gone)
+    if not search.request.dry_run:
+        quarantine.settle(search, candidates)
+    counts = worklist.create(search, run_id, generation, candidates)
+    gone = worklist.judge_gone(search, run_id, generation)
+    planned = _conclude(search, run_id, generation, counts, approved_rows, gone)
     _record(search.here, run_id, planned, search, time.monotonic() - started)
     return planned
 
 
-def _conclude(
-    search: Search, run_id: int, generation: int, counts: Any, found: Any, approved_rows: int, gone: Gone
-) -> Planned:
-    """Cut the shards, or say why there are none. `counts`: what was planned; `found`: what is pending."""
+def _conclude(search: Search, run_id: int, generation: int, counts: Counts, approved_rows: int, gone: Gone) -> Planned:
+    """Cut the shards, or say why there are none."""
     allowed = search.job.max_planned_rows + approved_rows  # rows that came since the release have their own allowance
     if not counts.rows and not gone.rows:
         table.drop_work(search.here, run_id, generation)
@@ -181,9 +230,9 @@ def _conclude(
     oldest = None
     if counts.rows:
         oldest = (
-            queries.run(search.here, SQL["oldest"], job=search.job.name, oldest=found.oldest).scalar_one().isoformat()
+            queries.run(search.here, SQL["oldest"], job=search.job.name, oldest=counts.oldest).scalar_one().isoformat()
         )
-    if counts.rows > allowed:
+    if counts.rows > allowed and not search.request.dry_run:
         table.drop_work(search.here, run_id, generation)
         message = (
             f"{counts.rows} rows are pending, above max_planned_rows {allowed}. If that is right: python -m inference "
@@ -193,8 +242,9 @@ def _conclude(
     table.create_result(search.here, run_id, generation, search.model.artifact.signature.outputs)
     shards = worklist.cut(search, run_id, generation, counts.inputs) if counts.rows else []
     message = f"{counts.rows} rows in {len(shards)} shards by {search.model}"
-    message = "; ".join(filter(None, [message, gone.message]))
-    return Planned(run_id, generation, "planned", message, shards, counts.rows, found.rows, oldest)
+    changed = worklist.changed_by_itself(search, run_id, generation)
+    message = "; ".join(filter(None, [message, changed, gone.message]))
+    return Planned(run_id, generation, "planned", message, shards, counts.rows, counts.found, oldest)
 
 
 def _record(here: Connection, run_id: int, planned: Planned, search: Search | None = None, seconds: float = 0) -> None:
@@ -208,11 +258,12 @@ def _record(here: Connection, run_id: int, planned: Planned, search: Search | No
         pending=planned.pending,
         planned=planned.planned,
         sweep=bool(search and search.sweep),
+        searched=search is not None,
         window_start=search.window_start if search else None,
         complete=everything and planned.state == "empty",  # of a planned run, publish decides
         oldest=planned.oldest_pending,
         seconds=seconds,
-        by_key=search is not None and search.job.by_key and search.here is search.there,
+        by_key=search is not None and search.job.by_key and search.here is search.there and not search.view,
         schema=search and search.job.source.schema_name,
         relation=search and search.job.source.relation,
     )

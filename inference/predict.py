@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
 import time
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
@@ -13,14 +11,14 @@ from typing import Any, Optional, Protocol
 import numpy as np
 import pandas as pd
 
-from inference import memory
+from inference import given, memory
 from inference.batch import BatchSize
 from inference.binary import RESULTS
 from inference.bisect import bisect
 from inference.deadline import Deadline
-from inference.encode import BadOutput, BadShape, encoder
+from inference.encode import BadOutput, BadShape, encoder, exact_below
 from inference.rows import Array, Chunk, Column, Lost, Rows, Scored, hash_of, join, quarantined
-from inference.signature import UNNAMED, Input, Output, Signature
+from inference.signature import UNNAMED, Input, Output, Signature, complete
 from inference.trial import Trial
 
 CostMethod = Callable[[pd.DataFrame], Any]
@@ -51,7 +49,7 @@ class Scorer:
         self._model = model
         # Of a model that has died, nothing is asked but what has to be.
         self._costs = cost_method(model) if trial.needless else None
-        declared = {item.name: item for item in signature.inputs}
+        declared = {item.name: item for item in complete(signature.inputs, model)}
         self._inputs = [declared[name] for name in inputs]
         self._outputs = signature.outputs
         self._encoders = [encoder(item.type) for item in signature.outputs]
@@ -177,7 +175,7 @@ def costs_of(ask: CostMethod, columns: Sequence[Column], inputs: Sequence[Input]
 
 
 def _frame(columns: Sequence[Column], inputs: Sequence[Input]) -> pd.DataFrame:
-    return pd.DataFrame({item.name: _series(values, item) for item, values in zip(inputs, columns)})
+    return pd.DataFrame({item.name: given.series(values, item) for item, values in zip(inputs, columns)})
 
 
 def cost_method(model: Any) -> Optional[CostMethod]:
@@ -192,39 +190,6 @@ def _out_of_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError) or "out of memory" in str(error).lower()
 
 
-def _series(values: Column, item: Input) -> pd.Series[Any]:
-    """A column of the model's input, in the signature's type; a NULL where it has none is an error."""
-    if isinstance(values, np.ndarray):  # a copy: a model may write into what it is given, and a batch may come again
-        return pd.Series(np.array(values, dtype=item.dtype))
-    if item.dtype == "object":
-        return pd.Series([_plain(value) for value in values], dtype=object)
-    if item.dtype.startswith("datetime"):
-        return pd.Series(np.array([_naive(value) for value in values], dtype=item.dtype))
-    if item.dtype.startswith("float"):
-        return pd.Series(np.array([np.nan if value is None else value for value in values], dtype=item.dtype))
-    if any(value is None for value in values):
-        if item.required:
-            raise ValueError(
-                f"input {item.name!r} is NULL, and the model's signature says {item.type}, which has no NULL"
-            )
-        return pd.Series(values, dtype=object)
-    return pd.Series(np.array(values, dtype=item.dtype))
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    if isinstance(value, memoryview):
-        return bytes(value)
-    return str(value) if isinstance(value, uuid.UUID) else value
-
-
-def _naive(value: Any) -> Any:
-    if isinstance(value, datetime.datetime) and value.tzinfo is not None:
-        return value.astimezone(datetime.timezone.utc).replace(tzinfo=None)
-    return value
-
-
 def _typed(values: Any, kind: str) -> Column:
     """An array where its type is the one of the result's column; else plain values.
 
@@ -234,9 +199,19 @@ def _typed(values: Any, kind: str) -> Column:
     exact = isinstance(array, np.ndarray) and kind in RESULTS and array.dtype == RESULTS[kind][1] and array.ndim == 1
     if exact and not isinstance(array, np.ma.MaskedArray):
         return np.array(array)
+    _refuse_blurred(array, kind)
     # NumPy makes plain integers of nanoseconds; pandas keeps what they are.
     moments = isinstance(array, np.ndarray) and array.dtype.kind == "M"
     return list(pd.Series(array).tolist() if moments else values.tolist() if hasattr(values, "tolist") else values)
+
+
+def _refuse_blurred(array: Any, kind: str) -> None:
+    """Large integers that pandas made floats of, since a neighbour is missing, lose digits that they keep apart."""
+    floats = isinstance(array, np.ndarray) and array.dtype.kind == "f" and len(array) > 1
+    if floats and kind.partition("[")[0] in ("integer", "bigint", "jsonb"):
+        with np.errstate(invalid="ignore"):
+            if (np.abs(array) >= exact_below(array.dtype)).any():
+                raise BadOutput("the model returned large numbers in floating point where its signature says integers")
 
 
 def _columns(result: Any, names: Sequence[str], rows: int) -> list[Any]:

@@ -9,8 +9,8 @@ from sqlalchemy.engine import Connection
 
 from inference import check, lease, queries, search, table
 from inference.check import Run, Verdict
-from inference.database import PLAN_TIMEOUT, PREDICTIONS, Databases
-from inference.errors import RequestError, TakenOver
+from inference.database import PREDICTIONS, Databases
+from inference.errors import RequestError, TakenOver, WorkLost
 from inference.queries import fill
 
 SQL = queries.load("publish")
@@ -22,11 +22,8 @@ def publish(databases: Databases, run_id: int) -> Verdict:
     Raises TakenOver if a later run owns the job, WorkLost if Postgres emptied the work tables.
     """
     started = time.monotonic()
-    with databases.begin(PREDICTIONS, PLAN_TIMEOUT) as connection:
-        run = check.read_run(connection, run_id)
-        lease.lock(connection, run.job.name)
-        queries.run(connection, check.SQL["lock_run"], run_id=run_id)
-        run = check.read_run(connection, run_id)
+    with check.concluding(databases, run_id) as connection:
+        run = _locked(connection, run_id)
         if run.state in ("published", "empty") or (run.state == "held" and not run.approved):
             # Published but not reported: an earlier attempt of this task got no answer to its COMMIT.
             news = run.state == "published" and run.report is None
@@ -34,27 +31,26 @@ def publish(databases: Databases, run_id: int) -> Verdict:
             return Verdict(run_id, run.state, message, news)
         if run.state not in ("checked", "held"):
             raise TakenOver(f"run {run_id} is {run.state}, so it is not published: {run.message}")
-        check.require_tables(connection, run)
-        deleted = _merge(connection, run)
-        queries.run(connection, SQL["record"], run_id=run_id, deleted=deleted, seconds=time.monotonic() - started)
-        lease.clear(connection, run.job.name)
-    return Verdict(run_id, "published", f"run {run_id} is published: {run.message}", True)
+        return _publish(connection, run, started)
 
 
 def release(databases: Databases, run_id: int) -> str:
-    """Let a held run go on: publish its results, or allow the next run to plan as many rows."""
-    with databases.begin(PREDICTIONS) as connection:
+    """Let a held run go on: publish its results, or allow the next run to plan as many rows.
+
+    Raises RequestError if it is not held (any more), WorkLost like `publish`.
+    """
+    started = time.monotonic()
+    with check.recorded(databases, run_id, WorkLost), check.concluding(databases, run_id) as connection:
         run = _require_held(connection, run_id)
         queries.run(connection, SQL["approve"], run_id=run_id)
         name = f"prediction_work.result_{run_id}_{run.generation}"
-        scored = queries.run(connection, SQL["has_gone"], name=name).scalar()
-    if scored:
-        return publish(databases, run_id).message
-    return f"run {run_id} is released: the next run of {run.job.name} may plan {run.planned} rows"
+        if queries.run(connection, SQL["has_gone"], name=name).scalar():
+            return _publish(connection, run, started).message
+    return f"run {run_id} is released: the next run of {run.job_name} may plan {run.planned} rows"
 
 
 def discard(databases: Databases, run_id: int) -> str:
-    """End a held run without publishing it."""
+    """End a held run without publishing it. Raises RequestError if it is not held (any more)."""
     with databases.begin(PREDICTIONS) as connection:
         run = _require_held(connection, run_id)
         queries.run(connection, check.SQL["fail"], run_id=run_id, message=f"discarded: {run.message}")
@@ -62,8 +58,23 @@ def discard(databases: Databases, run_id: int) -> str:
     return f"run {run_id} is discarded: its rows are pending again"
 
 
+def _publish(connection: Connection, run: Run, started: float) -> Verdict:
+    check.require_tables(connection, run)
+    deleted = _merge(connection, run)
+    queries.run(connection, SQL["record"], run_id=run.run_id, deleted=deleted, seconds=time.monotonic() - started)
+    lease.clear(connection, run.job_name)
+    return Verdict(run.run_id, "published", f"run {run.run_id} is published: {run.message}", True)
+
+
+def _locked(connection: Connection, run_id: int) -> Run:
+    """The run as it stands once nobody else plans or publishes for its job, or ends it."""
+    lease.lock(connection, check.read_run(connection, run_id).job_name)
+    queries.run(connection, check.SQL["lock_run"], run_id=run_id)
+    return check.read_run(connection, run_id)
+
+
 def _require_held(connection: Connection, run_id: int) -> Run:
-    run = check.read_run(connection, run_id)
+    run = _locked(connection, run_id)
     if run.state != "held":
         raise RequestError(f"run {run_id} is {run.state}; only a held run can be released or discarded")
     return run
@@ -71,7 +82,8 @@ def _require_held(connection: Connection, run_id: int) -> Run:
 
 def _merge(connection: Connection, run: Run) -> int:
     """Write the run's rows into the live table; returns the number of deleted predictions."""
-    parts, values = _parts(run), {"run_id": run.run_id, "generation": run.generation, "job": run.job.name}
+    known = list(table.outputs_of(connection, run.job_name))
+    parts, values = _parts(run, known), {"run_id": run.run_id, "generation": run.generation, "job": run.job_name}
     values["model_id"] = queries.run(connection, SQL["model"], run_id=run.run_id).scalar_one()
     keeps = run.job.history == "append"
     if keeps:
@@ -96,8 +108,9 @@ def _conflict(connection: Connection, parts: dict[str, sql.Composable]) -> sql.C
     return fill(SQL["conflict"], **parts) if filled else sql.SQL("")
 
 
-def _parts(run: Run) -> dict[str, sql.Composable]:
-    key, outputs = list(run.job.source.key), [item.name for item in run.outputs]
+def _parts(run: Run, outputs: list[str]) -> dict[str, sql.Composable]:
+    """`outputs`: the columns of the target; those that this version does not have become NULL."""
+    key, given = list(run.job.source.key), {item.name for item in run.outputs}
     numbers = search.key_names(len(key))
     everything = [*key, *table.METADATA, *outputs]
     return {
@@ -112,6 +125,8 @@ def _parts(run: Run) -> dict[str, sql.Composable]:
         "work_key": queries.columns(numbers, "w"),
         "key_text": queries.as_text(numbers, "w"),
         "outputs": queries.columns(outputs),
-        "result_outputs": queries.columns(outputs, "r"),
+        "result_outputs": sql.SQL(", ").join(
+            queries.column(name, "r") if name in given else sql.SQL("NULL") for name in outputs
+        ),
         "new_outputs": queries.columns(outputs, "excluded"),
     }

@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from inference import check, publish, queries, search
+from psycopg2 import sql
+from sqlalchemy.exc import DataError
+
+from inference import check, publish, queries, search, table
 from inference.database import PREDICTIONS, Databases
 from inference.errors import RequestError
+from inference.queries import column, expression, fill
+from inference.search import Search
 
 SQL = queries.load("quarantine")
 
@@ -27,7 +32,7 @@ def staged(databases: Databases, run_id: int, limit: int) -> list[dict[str, Any]
         if not queries.run(connection, publish.SQL["has_gone"], name=name).scalar():
             raise RequestError(
                 f"run {run_id} is {run.state}, and its results are dropped. What a published run put into quarantine: "
-                f"python -m inference quarantine list {run.job.name}"
+                f"python -m inference quarantine list {run.job_name}"
             )
         keys = queries.as_text(search.key_names(len(run.job.source.key)), "w")
         rows = queries.run(connection, SQL["staged"], {**run.parts, "key_text": keys}, limit=limit).mappings()
@@ -44,3 +49,30 @@ def drop(databases: Databases, job: str, keys: Sequence[str] | None) -> int:
     """Forget entries; a row that still exists is pending again."""
     with databases.begin(PREDICTIONS) as connection:
         return queries.run(connection, SQL["drop"], job=job, keys=keys and list(keys)).rowcount
+
+
+def settle(found: Search, candidates: sql.Composable) -> None:
+    """End the entries that a search shows to be past: their row is gone, or its present input is predicted."""
+    if not queries.run(found.here, SQL["unresolved"], job=found.job.name).scalar():
+        return
+    names = search.key_names(len(found.keys))
+    parts = {
+        "with_candidates": candidates + sql.SQL(",") if found.here is found.there else sql.SQL("WITH"),
+        "target": table.target(found.job.name),
+        "joined": search.keys_equal(found.job, "p", "c"),
+        "key_text": queries.as_text(names, "c"),
+    }
+    values = {**found.values, "everywhere": found.window_start is None and found.request.mode != "key_range"}
+    try:
+        with found.here.begin_nested():
+            queries.run(found.here, SQL["settle"], {**parts, "same_key": _same_key(found, SQL["key_typed"])}, **values)
+    except DataError:  # a text that the key's type does not take any more, as the old name of an enum's value
+        queries.run(found.here, SQL["settle"], {**parts, "same_key": _same_key(found, SQL["key_as_text"])}, **values)
+
+
+def _same_key(found: Search, block: str) -> sql.Composable:
+    """Whether an entry is of a candidate. By the key's own type: citext may be written in two ways, and numeric."""
+    return sql.SQL(" AND ").join(
+        fill(block, number=sql.SQL(str(number)), type=expression(key.type), key=column(name, "c"))
+        for number, (key, name) in enumerate(zip(found.keys, search.key_names(len(found.keys))), 1)
+    )

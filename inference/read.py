@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 import numpy as np
 import psycopg2
@@ -18,11 +19,13 @@ from inference import binary, queries, signature, source
 from inference.bisect import bisect
 from inference.database import PREDICTIONS, Databases
 from inference.errors import RetryableError, SourceError, WorkLost
+from inference.pooler import require_session
 from inference.queries import column, expression, fill
 from inference.rows import HASH, Chunk, Lost, Rows, join, quarantined
 from inference.session import Session
 from inference.source import Column
-from inference.work import Shard, Work, register
+from inference.work import Work, taken_over
+from inference.work import session as work_session
 
 SQL = queries.load("read")
 
@@ -46,12 +49,13 @@ class Reader:
 
     def __init__(self, databases: Databases, work: Work) -> None:
         self._work = work
-        self._names = [f"key{number + 1}" for number in range(len(work.source["key"]))]
-        self._here = Session(
-            databases, PREDICTIONS, lambda connection: _prepare(connection, work.shard), work.page_timeout
-        )
+        self._names = source.key_names(len(work.source["key"]))
+        self._inputs = source.input_names(work.source)
+        shard = work.shard
+        self._list = queries.work_table(f"work_{shard.run_id}_{shard.generation}")
+        self._here = work_session(databases, work, _read_exactly)
         self._there: Optional[Session] = None
-        if not databases.same(work.source["connection"], PREDICTIONS):
+        if not work.inputs_kept and not databases.same(work.source["connection"], PREDICTIONS):
             self._there = Session(databases, work.source["connection"], _read_exactly, work.page_timeout)
         self._columns: dict[str, Column] = {}
         self._layout: Optional[binary.Layout] = None  # of pages whose inputs all have a fixed size
@@ -61,7 +65,7 @@ class Reader:
     def chunks(self) -> Iterator[Chunk]:
         """From the committed cursor to the end of the shard. Raises ModelError if the source has changed since plan."""
         session = self._there or self._here
-        self._columns = session.attempt(lambda connection: source.describe(connection, self._work.source))
+        self._columns = session.attempt(self._describe)
         signature.match(
             self._work.signature, self._columns, self._work.source["inputs"], f"{self._work.shard}: the model"
         )
@@ -71,6 +75,16 @@ class Reader:
             chunk = self._chunk(after, min(after + self._work.sizes["chunk_rows"], shard.last))
             yield chunk
             after = chunk.upto
+
+    def _describe(self, connection: Connection) -> dict[str, Column]:
+        """The columns of the source, or of the inputs that plan has kept of it."""
+        if not self._work.inputs_kept:
+            return source.describe(connection, self._work.source)
+        shard, names = self._work.shard, self._work.source["inputs"]
+        kept = source.columns(connection, "prediction_work", f"work_{shard.run_id}_{shard.generation}")
+        if not kept:
+            raise taken_over(shard)
+        return {name: kept[number] for name, number in zip(names, self._inputs)}
 
     def close(self) -> None:
         for session in (self._here, self._there):
@@ -82,20 +96,32 @@ class Reader:
         read, lost, last = [], [], after
         self._octets_left = self._work.sizes["chunk_bytes"]
         for part, outcome in bisect(range(after + 1, upto + 1), self._page, FAULTS):
-            if isinstance(outcome, BaseException):
-                lost.append(quarantined(part[0], None, outcome))
+            found = self._alone(part) if isinstance(outcome, BaseException) else outcome
+            if isinstance(found, Lost):
+                lost.append(found)
                 last = part[0]
             else:
-                if len(outcome.rows):
-                    read.append(outcome.rows)
-                lost += outcome.lost
-                last = outcome.upto
+                if len(found.rows):
+                    read.append(found.rows)
+                lost += found.lost
+                last = found.upto
                 if last < part[-1] or self._octets_left <= 0:
                     break
         return Chunk(after, last, join(read) if read else self._none(), lost)
 
     def _page(self, ordinals: range) -> Chunk:
-        """One query; as many of the first of `ordinals` as the byte budget allows."""
+        """One query, and another one while rows seem to be gone: they are, if a later snapshot says so as well."""
+        left, page = self._octets_left, self._ask(ordinals)
+        while page.lost:
+            before = {item.ordinal for item in page.lost}
+            self._octets_left = left
+            page = self._ask(range(ordinals[0], page.upto + 1))
+            if before.issuperset(item.ordinal for item in page.lost):
+                break
+        return page
+
+    def _ask(self, ordinals: range) -> Chunk:
+        """As many of the first of `ordinals` as the byte budget allows."""
         after, upto = ordinals[0] - 1, ordinals[-1]
         if self._layout is not None:
             upto = min(upto, after + max(1, self._octets_left // self._fixed_octets))
@@ -117,31 +143,62 @@ class Reader:
             )
         return page
 
+    def _alone(self, ordinals: range) -> Union[Chunk, Lost]:
+        """A row that cannot be read, once more: the value that is no good must be the one that its hash is of."""
+        while True:
+            before = self._hash(ordinals)
+            try:
+                return self._page(ordinals)
+            except FAULTS as error:
+                if self._hash(ordinals) == before:
+                    return quarantined(ordinals[0], before, error)
+
+    def _hash(self, ordinals: range) -> Optional[bytes]:
+        """The hash of one row's present input, without reading it; None where nothing is hashed, or that fails too."""
+        session, relation, values = self._listed(ordinals[0] - 1, ordinals[0])
+        kept = self._work.inputs_kept
+        hashed = column("input_hash", "w") if kept else source.input_hash(self._work.source, self._columns, "s")
+
+        def ask(connection: Connection) -> Any:
+            require_session(connection)
+            parts = {**self._joined(relation), "hash": hashed}
+            return queries.run(connection, SQL["hash"], parts, **values).scalar()
+
+        try:
+            found = session.attempt(ask)
+        except FAULTS:
+            return None
+        return found and bytes.fromhex(found.replace("-", ""))
+
     def _fetch(self, connection: Connection, relation: dict[str, sql.Composable], values: dict[str, Any]) -> Chunk:
-        section, inputs = self._work.source, self._work.source["inputs"]
-        names = [f"in{number + 1}" for number in range(len(inputs))]
+        require_session(connection)
+        section, inputs = self._work.source, [self._columns[name] for name in self._work.source["inputs"]]
+        alias, limit = "w" if self._work.inputs_kept else "s", sql.SQL(str(source.MOST_OCTETS))
+        source_inputs = queries.columns(self._inputs, alias)
+        hashed = column("kept_hash") if self._work.inputs_kept else source.input_hash(section, self._columns, "page")
         parts = {
             **self._joined(relation),
-            "hash": source.input_hash(section, queries.columns(names)),
-            "inputs": queries.columns(names),
-            "source_inputs": sql.SQL(", ").join(
-                fill("{one} AS {name}", one=column(one, "s"), name=column(name)) for one, name in zip(inputs, names)
-            ),
-            "octets": source.octets([self._columns[name] for name in inputs], "s"),
+            "hash": hashed,
+            "limit": limit,
+            "inputs": sql.SQL(", ").join(fill(SQL["input"], limit=limit, name=column(name)) for name in self._inputs),
+            "source_inputs": sql.SQL(SQL["kept_hash"]) + source_inputs if self._work.inputs_kept else source_inputs,
+            "octets": source.octets(inputs, alias),
         }
         rows = list(queries.run(connection, SQL["page"], parts, **values).cursor.fetchall())
         self._refuse_changed(connection)
         if not rows:
             return Chunk(values["after"], values["upto"], self._none(), [])
+        self._refuse_repeated(connection, [row[0] for row in rows])
+        if not all(row[3] for row in rows):
+            raise ValueError(f"its inputs take more than {source.MOST_OCTETS} bytes, which is more than can be read")
         self._octets_left = values["octets"] - int(rows[-1][2])
-        self._refuse_repeated({row[0] for row in rows}, len(rows), values)
         present = [row for row in rows if row[1]]
         gone = [Lost(row[0], "vanished") for row in rows if not row[1]]
         if not present:
             return Chunk(values["after"], rows[-1][0], self._none(), gone)
-        ordinals, _, _, hashes, *columns = map(list, zip(*present))
-        hashed = None if section["changes"] == "none" else bytes.fromhex("".join(hashes).replace("-", ""))
-        read = Rows(np.array(ordinals, np.int64), hashed and np.frombuffer(hashed, HASH), columns)
+        ordinals, _, _, _, hashes, *columns = map(list, zip(*present))
+        octets = None if section["changes"] == "none" else bytes.fromhex("".join(hashes).replace("-", ""))
+        read = Rows(np.array(ordinals, np.int64), octets and np.frombuffer(octets, HASH), columns)
         return Chunk(values["after"], rows[-1][0], read, gone)
 
     def _fetch_numbers(
@@ -149,12 +206,19 @@ class Reader:
     ) -> Optional[Chunk]:
         """The same for inputs of a fixed size, as arrays and without a look at each value; None if some are NULL."""
         assert self._layout is not None
-        section, inputs = self._work.source, self._work.source["inputs"]
+        require_session(connection)
+        section, kept = self._work.source, self._work.inputs_kept
+        alias = "w" if kept else "s"
         parts = {
             **self._joined(relation),
-            "hash": source.input_hash(section, queries.columns(inputs, "s")),
-            "inputs": sql.SQL(", ").join(_sent(self._columns[name]) for name in inputs),
+            "hash": column("input_hash", "w") if kept else source.input_hash(section, self._columns, alias),
+            "inputs": sql.SQL(", ").join(
+                _sent(self._columns[name], column(number, alias))
+                for name, number in zip(section["inputs"], self._inputs)
+            ),
         }
+        if not kept:
+            source.lock(connection, section)
         statement = queries.text(connection, fill(SQL["page_of_numbers"], **parts))
         cursor, data = connection.connection.cursor(), io.BytesIO()
         cursor.copy_expert(cursor.mogrify(statement, {"": None, **values}), data)
@@ -164,7 +228,7 @@ class Reader:
             return None
         ordinals, present, *columns = columns
         order = np.argsort(ordinals, kind="stable")
-        self._refuse_repeated(np.unique(ordinals), len(ordinals), values)
+        self._refuse_repeated(connection, ordinals.tolist())
         self._octets_left = values["octets"] - self._fixed_octets * len(ordinals)
         gone = [Lost(int(ordinal), "vanished") for ordinal in ordinals[order][~present[order]]]
         order = order[present[order]]
@@ -177,30 +241,39 @@ class Reader:
         return Rows(np.array([], np.int64), None, [[] for _ in self._work.source["inputs"]])
 
     def _joined(self, relation: dict[str, sql.Composable]) -> dict[str, sql.Composable]:
-        """The work list's rows and the source's, joined by key."""
-        key = self._work.source["key"]
-        conditions = [
-            fill("{one} = {name}", one=column(one, "s"), name=column(name, "w")) for one, name in zip(key, self._names)
-        ]
-        if self._work.dense:
-            parts = {"key": column(key[0]), "work_key": column(self._names[0]), "work": relation["work"]}
-            conditions.append(fill(SQL["in_range"], **parts))
+        """The work list's rows and the source's, joined by key; of a view, the work list has what is needed."""
+        if self._work.inputs_kept:
+            return {**relation, "present": sql.SQL("true"), "listed": fill("{work} w", work=relation["work"])}
+        conditions = [fill("s.{name} = w.{name}", name=column(name)) for name in self._names]
+        if self._work.dense and self._there is None:
+            conditions.append(fill(SQL["in_range"], work=relation["work"]))
+        parts = {"rows": source.rows(self._work.source), "joined": sql.SQL(" AND ").join(conditions)}
         return {
             **relation,
-            "key": column(key[0]),
-            "rows": source.rows(self._work.source),
-            "joined": sql.SQL(" AND ").join(conditions),
+            "present": sql.SQL("s.present IS NOT NULL"),
+            "listed": fill(SQL["joined"], work=relation["work"], **parts),
         }
 
-    def _refuse_repeated(self, distinct: Any, rows: int, values: dict[str, Any]) -> None:
-        if len(distinct) < rows:
-            raise SourceError(
-                f"{self._work.shard}: the source gives a key twice between ordinals {values['after'] + 1} and "
-                f"{values['upto']}; it did not when the run was planned. The next run says which"
-            )
+    def _refuse_repeated(self, connection: Connection, ordinals: list[int]) -> None:
+        if len(set(ordinals)) == len(ordinals):
+            return
+        repeated = [ordinal for ordinal, rows in Counter(ordinals).items() if rows > 1]
+        parts = {"work": self._list, "key_text": queries.as_text(self._names, "w")}
+
+        def ask(here: Connection) -> list[Any]:
+            return list(queries.run(here, SQL["repeated"], parts, ordinals=repeated))
+
+        found = ask(connection) if self._there is None else self._here.attempt(ask)
+        examples = "; ".join(f"({', '.join(row.key)})" for row in found)
+        raise SourceError(
+            f"{self._work.shard}: {len(repeated)} values of source.key belong to more than one row of the source: "
+            f"{examples}. They did not when the run was planned. Choose a key that is unique"
+        )
 
     def _refuse_changed(self, connection: Connection) -> None:
         """Asked after a page is read, whose lock still holds migrations off: was it read as what it was taken for?"""
+        if self._work.inputs_kept:
+            return
         now = source.describe(connection, self._work.source)
         for name in (*self._work.source["key"], *self._work.source["inputs"]):
             if now[name].type != self._columns[name].type:
@@ -211,11 +284,10 @@ class Reader:
 
     def _listed(self, after: int, upto: int) -> tuple[Session, dict[str, sql.Composable], dict[str, Any]]:
         """Where to ask for these ordinals, the work list there, and what it binds."""
-        shard, bounds = self._work.shard, {"after": after, "upto": upto}
-        name = queries.work_table(f"work_{shard.run_id}_{shard.generation}")
+        bounds = {"after": after, "upto": upto}
         if self._there is None:
-            return self._here, {"work": name, "selected": sql.SQL(SQL["selected"])}, bounds
-        keys = self._here.attempt(lambda connection: self._keys(connection, name, bounds))
+            return self._here, {"work": self._list, "selected": sql.SQL(SQL["selected"])}, bounds
+        keys = self._here.attempt(lambda connection: self._keys(connection, self._list, bounds))
         relation, values = self._sent(keys)
         return self._there, relation, {**bounds, **values}
 
@@ -252,15 +324,9 @@ def _layout(work: Work, columns: dict[str, Column]) -> Optional[binary.Layout]:
     return binary.Layout([">i8", "?", hashed, *(binary.SENT[kind] for kind in kinds)])
 
 
-def _sent(one: Column) -> sql.Composable:
+def _sent(one: Column, value: sql.Composable) -> sql.Composable:
     """A number as the model gets it: a missing float is NaN there."""
-    value = column(one.name, "s")
     return fill(SQL["nan"], value=value) if one.kind.startswith("float") else value
-
-
-def _prepare(connection: Connection, shard: Shard) -> None:
-    register(connection, shard)
-    _read_exactly(connection)
 
 
 def _read_exactly(connection: Connection) -> None:

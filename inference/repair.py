@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.engine import Connection
 
-from inference import check, lease, queries, runner, status, table
+from inference import check, definition, lease, queries, runner, status, table
 from inference.database import PREDICTIONS, Databases
 from inference.job import Job
 
@@ -25,8 +25,8 @@ def dead_run(connection: Connection, job: str) -> Dead | None:
     run = queries.run(connection, lease.SQL["open_run"], job=job).first()
     if run is None or run.state == "held":
         return None
-    planned = check.read_run(connection, run.run_id)
-    if run.silent < lease.allowed_silence(run.orchestrator, planned.job):
+    planned = definition.read(check.read_run(connection, run.run_id).definition, run.run_id, checks=False)
+    if run.silent < lease.allowed_silence(run.orchestrator, planned):
         return None
     return Dead(run.run_id, f"run {run.run_id} of {job} ({run.state}), {run.silent:.0f} s without a sign of life")
 
@@ -39,6 +39,7 @@ def repair(databases: Databases, jobs: Iterable[Job]) -> Iterator[str]:
     for job in status.known(databases):
         with databases.begin(PREDICTIONS) as connection:
             lease.lock(connection, job)
+            queries.run(connection, lease.SQL["clock_set_back"], job=job)
             dead = dead_run(connection, job)
             if dead:
                 queries.run(connection, check.SQL["fail"], run_id=dead.run_id, message=f"ended by repair: {dead.text}")

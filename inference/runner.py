@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 
 from inference import check, containers, docker_runner, image, kubernetes_runner, log_lines, trial, venv, watchdog
 from inference.database import PREDICTIONS, Databases
@@ -53,9 +52,13 @@ def run(databases: Databases, registry: Registry, run_id: int, generation: int, 
     if found.state in check.OVER:
         log.info("run %d is %s already: nothing to do; %s", run_id, found.state, found.message)
     else:
-        attempt = partial(
-            RUNNERS[found.job.runner].run, databases, registry, found.job, planned, run_id, generation, shard
-        )
+        image.require_protocol(found.definition, planned)
+        start = RUNNERS[found.job.runner].run
+
+        def attempt() -> None:
+            with watchdog.starting(databases, run_id, generation, shard):
+                start(databases, registry, found.job, planned, run_id, generation, shard)
+
         with watchdog.watching(databases, found.job.timeouts.page, run_id, generation, shard):
             trial.judged(databases, run_id, generation, shard, attempt)
 

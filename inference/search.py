@@ -38,6 +38,8 @@ class Search:
     window_start: datetime | None
     sweep: bool
     unique: bool  # whether an index says that each key is there once
+    view: bool  # whether the source is one: then its inputs are kept in the work list, and it is read here only
+    passing: list[str]  # functions by which a view changes as time passes
     replays: bool  # whether entries of the quarantine wait to be tried again
 
     @property
@@ -47,6 +49,15 @@ class Search:
     @property
     def keys(self) -> list[Column]:
         return [self.columns[name] for name in self.job.source.key]
+
+    @property
+    def inputs(self) -> list[Column]:
+        return [self.columns[name] for name in self.job.source.inputs]
+
+    @property
+    def deletes(self) -> bool:
+        """Whether predictions whose row is gone are looked for."""
+        return self.sweep and self.job.source.on_delete == "delete"
 
     @property
     def values(self) -> dict[str, Any]:
@@ -67,25 +78,32 @@ def section(job: Job) -> dict[str, Any]:
 
 
 def candidates(search: Search) -> sql.Composable:
-    """The job's rows as a relation in the predictions' database."""
+    """The job's rows, as what a query over `candidate` begins with; empty where they were streamed into a table."""
     _check_range(search)
-    job, query = search.job, _candidate_query(search)
+    # No parallel plan, so that a sum of floats comes out the same the next time.
+    queries.run(search.there, source.SQL["serially"] if search.view else SQL["in_parallel"])
+    source.lock(search.there, search.section)
+    query = _candidate_query(search)
     if search.here is search.there:
-        return fill("({query})", query=query)
-    names = fill(
-        "{keys}",
-        keys=sql.SQL(", ").join(
-            fill("{name} {type}", name=column(name), type=expression(key.type))
-            for name, key in zip(key_names(len(job.source.key)), search.keys)
-        ),
-    )
-    queries.run(search.here, SQL["create_candidates"], {"keys": names})
+        once = sql.SQL("" if search.view and search.deletes else "NOT")
+        return fill(SQL["with_candidates"], once=once, query=query)
+    definitions = [
+        fill("{name} {type}", name=column(name), type=expression(key.type))
+        for name, key in zip(key_names(len(search.keys)), search.keys)
+    ]
+    inputs = [fill(", {name} {type}", name=column(name), type=expression(item.base)) for name, item in _kept(search)]
+    parts: dict[str, sql.Composable] = {"keys": sql.SQL(", ").join(definitions), "inputs": sql.Composed(inputs)}
+    queries.run(search.here, SQL["create_candidates"], parts)
     _stream(search, query)
     transaction = search.there.get_transaction()
     assert transaction is not None
     transaction.commit()  # nothing more is asked there, and nobody's cleaning up shall wait for the rest of the plan
     queries.run(search.here, SQL["analyze_candidates"])
-    return sql.SQL("candidate")
+    return sql.SQL("")
+
+
+def _kept(search: Search) -> list[tuple[str, Column]]:
+    return list(zip(source.input_names(search.section), search.inputs)) if search.view else []
 
 
 def _check_range(search: Search) -> None:
@@ -102,20 +120,25 @@ def _check_range(search: Search) -> None:
 
 
 def _candidate_query(search: Search) -> sql.Composable:
-    job = search.job
+    job, section = search.job, search.section
     window: sql.Composable = sql.SQL("true")
     if search.window_start is not None and job.source.cursor is not None:
-        window = fill(SQL["in_window"], cursor=column(job.source.cursor))
+        window = sql.SQL(SQL["in_window"])
     elif search.request.mode == "key_range":
-        window = fill(SQL["in_range"], key=column(job.source.key[0]), type=expression(search.keys[0].type))
+        window = fill(SQL["in_range"], type=expression(search.keys[0].type))
     cursor = job.source.cursor
+    changed_at = column(cursor) if cursor else sql.SQL("NULL::timestamptz")
+    others = fill(SQL["cost_and_time"], cost=expression(job.cost), changed_at=changed_at)
+    inputs = [
+        fill(", s.{name}::{type} AS {name}", name=column(name), type=expression(item.base))
+        for name, item in _kept(search)
+    ]
     return fill(
         SQL["candidates"],
-        keys=aliased(list(job.source.key), "s"),
-        hash=source.input_hash(search.section, queries.columns(search.job.source.inputs, "s")),
-        cost=expression(job.cost),
-        changed_at=column(cursor, "s") if cursor else sql.SQL("NULL::timestamptz"),
-        rows=source.rows(search.section),
+        keys=queries.columns(key_names(len(search.keys)), "s"),
+        hash=source.input_hash(section, search.columns, "s"),
+        inputs=sql.Composed(inputs),
+        rows=source.rows(section, others),
         window=window,
     )
 
@@ -146,10 +169,10 @@ def _stream(search: Search, query: sql.Composable) -> None:
         raise failed[0]
 
 
-def pending(search: Search, candidates: sql.Composable) -> sql.Composable:
-    """The candidates whose prediction is missing or out of date, as a query."""
-    job, mode = search.job, search.request.mode
-    key_text = queries.as_text(key_names(len(job.source.key)), "c")
+def pending(search: Search) -> sql.Composable:
+    """The candidates whose prediction is missing or out of date, as a query over `candidate`."""
+    job, mode, names = search.job, search.request.mode, key_names(len(search.keys))
+    key_text = queries.as_text(names, "c")
     quarantined = fill(SQL["not_quarantined"], key_text=key_text)
     current: list[sql.Composable] = [sql.SQL("true")]
     if job.source.changes == "hash":
@@ -158,7 +181,7 @@ def pending(search: Search, candidates: sql.Composable) -> sql.Composable:
         current.append(sql.SQL("p.model_id = %(model_id)s"))
     missing = fill(
         SQL["not_predicted"],
-        target=table.target(job.name),
+        target=table.seen(search.here, job.name),
         joined=keys_equal(job, "p", "c"),
         current=sql.SQL(" AND ").join(current),
     )
@@ -167,31 +190,15 @@ def pending(search: Search, candidates: sql.Composable) -> sql.Composable:
     if search.replays:  # only then: an OR costs Postgres its anti joins
         due = fill("({due}) OR {replayed}", due=due, replayed=replayed)
     condition = {"pending": due, "rescore": due, "key_range": sql.SQL("true"), "replay": replayed}[mode]
-    return fill(SQL["pending"], candidates=candidates, condition=condition)
+    counted = sql.SQL("candidate") if search.unique else fill(SQL["counted"], keys=queries.columns(names, "c"))
+    return fill(SQL["pending"], candidates=counted, condition=condition)
 
 
-def end_replays(search: Search, candidates: sql.Composable) -> None:
-    """Resolve entries to replay whose row is gone: they would make every run a sweep."""
-    if search.replays and search.request.mode != "key_range":
-        key_text = queries.as_text(key_names(len(search.job.source.key)), "c")
-        parts = {"candidates": candidates, "key_text": key_text}
-        queries.run(search.here, SQL["end_replays"], parts, **search.values)
-
-
-def key_names(count: int) -> list[str]:
-    """What key columns are called in work tables, where a key's own name could meet another column's."""
-    return [f"key{number}" for number in range(1, count + 1)]
+key_names = source.key_names
 
 
 def keys_equal(job: Job, named: str, numbered: str) -> sql.Composable:
     return sql.SQL(" AND ").join(
         fill("{one} = {other}", one=column(name, named), other=column(number, numbered))
         for name, number in zip(job.source.key, key_names(len(job.source.key)))
-    )
-
-
-def aliased(names: list[str], alias: str) -> sql.Composable:
-    return sql.SQL(", ").join(
-        fill("{name} AS {number}", name=column(name, alias), number=column(number))
-        for name, number in zip(names, key_names(len(names)))
     )

@@ -94,6 +94,11 @@ class Sizes(Section):
     batch_rows: int | None = Field(
         None, ge=1, le=1_000_000, description="Rows of one call of the model. Default: found while it scores."
     )
+    view_bytes: int = Field(
+        10_000_000_000,
+        ge=1,
+        description="Room that the pending rows of a view, with their inputs, may take.",
+    )
     rows_per_second: float | None = Field(
         None, ge=1, description="Rows that all shards of a run together read in a second at most, on average."
     )
@@ -105,6 +110,7 @@ class Timeouts(Section):
     plan: Timeout = Field("60min", description="Finding the pending rows and writing the work list.")
     page: Timeout = Field("5min", description="Reading or writing one chunk.")
     batch: Timeout = Field("10min", description="One call of the model.")
+    publish: Timeout = Field("60min", description="Checking a run's results; and then, again as long, publishing them.")
 
 
 class OutputCheck(Section):

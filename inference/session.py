@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Optional, TypeVar
 
 import psycopg2
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from inference.database import Databases, explained, no_rows, passing, said
 from inference.errors import TakenOver, Unavailable
@@ -29,11 +30,13 @@ class Session:
         name: str,
         on_connect: Callable[[Connection], None],
         timeout: str,
+        on_close: Optional[Callable[[Connection], None]] = None,
     ) -> None:
         self._databases = databases
         self._name = name
         self._on_connect = on_connect
         self._timeout = timeout
+        self._on_close = on_close
         self._connection: Optional[Connection] = None
 
     def attempt(self, work: Callable[[Connection], Result]) -> Result:
@@ -56,7 +59,7 @@ class Session:
                 if not passing(error):
                     raise self._explained(error) from error
                 failure = error
-            self.close()
+            self._drop()
         raise Unavailable(f"connection {self._name!r} was lost and did not come back: {said(failure)}") from failure
 
     def _open(self) -> Connection:
@@ -67,6 +70,13 @@ class Session:
         return self._connection
 
     def close(self) -> None:
+        """The end of a session that has done its work."""
+        if self._connection is not None and self._on_close is not None:
+            with suppress(SQLAlchemyError), self._connection.begin():
+                self._on_close(self._connection)
+        self._drop()
+
+    def _drop(self) -> None:
         if self._connection is not None:
             try:
                 self._connection.close()
@@ -82,4 +92,4 @@ class Session:
             return TakenOver(
                 "the work tables of this plan are gone: a later plan or run has taken over. Nothing was written"
             )
-        return explained(error, self._name, self._timeout)
+        return explained(error, self._name, self._timeout, "timeouts.page")

@@ -62,12 +62,14 @@ def _pipe(databases: Databases, task: Work, load: Callable[[Work], Predictor], s
     before: Channel[Chunk] = Channel(QUEUED)
     after: Channel[Scored] = Channel(QUEUED)
     with ThreadPoolExecutor(2, thread_name_prefix="shard") as threads, closing(Trial(databases, task)) as trial:
-        threads.submit(_read, Reader(databases, task), before, Pace(task.rows_per_second))  # while the model loads
+        progress = Progress(task.shard)
+        # While the model loads, the first chunk is read, and the writer gives signs of life.
+        threads.submit(_read, Reader(databases, task), before, Pace(task.rows_per_second))
+        writing = threads.submit(_write, Writer(databases, task), before, after, progress)
         try:
             deadline = Deadline(task.batch_seconds)
             scorer = Scorer(load(task), task.signature, task.source["inputs"], _batch_size(task), deadline, trial)
-            held, progress = memory.reset_peak(), Progress(task.shard)
-            writing = threads.submit(_write, Writer(databases, task), before, after, progress, held)
+            progress.begin(memory.reset_peak())
             complete = _score(scorer, before, after, stop)
         except Closed:  # the writer failed and says why
             complete = True
@@ -78,7 +80,7 @@ def _pipe(databases: Databases, task: Work, load: Callable[[Work], Predictor], s
             before.close()
             after.close()
         writing.result()
-    progress.end(held, memory.peak())
+    progress.end(memory.peak())
     if not complete:
         raise Interrupted(
             f"{task.shard}: stopped by a signal; everything scored is committed, a retry goes on from there"
@@ -122,15 +124,15 @@ def _read(reader: Reader, before: Channel[Chunk], pace: Pace) -> None:
         reader.close()
 
 
-def _write(writer: Writer, before: Channel[Chunk], after: Channel[Scored], progress: Progress, held: int) -> None:
-    last = time.monotonic()
+def _write(writer: Writer, before: Channel[Chunk], after: Channel[Scored], progress: Progress) -> None:
+    last = 0.0
     try:
         while True:
             scored = _next(writer, after)
             if scored is None:
                 return
             now = time.monotonic()
-            writer.commit(scored, now - last, held, memory.peak())
+            writer.commit(scored, now - max(last, progress.started), progress.held, memory.peak())
             last = now
             progress.advance(scored)
     except BaseException as error:

@@ -11,9 +11,12 @@ import logging
 import os
 import signal
 import sys
+from pathlib import Path
 from typing import Optional
 
-from inference import digest, log_lines, shard
+import yaml
+
+from inference import digest, log_lines, pickles, shard
 from inference.database import Databases, said
 from inference.errors import InferenceError, ModelError, RetryableError
 from inference.predict import Predictor
@@ -57,6 +60,7 @@ def load_files(wanted: str, allow_pickle: bool) -> Predictor:
         )
     if not allow_pickle:
         os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
+        _refuse_pickles(path)
     import mlflow.pyfunc
 
     logging.getLogger("mlflow").setLevel(logging.ERROR)
@@ -65,6 +69,16 @@ def load_files(wanted: str, allow_pickle: bool) -> Predictor:
     except Exception as error:
         raise ModelError(f"the model cannot be loaded: {type(error).__name__}: {error}") from error
     return model
+
+
+def _refuse_pickles(path: Path) -> None:
+    """Plan has refused them; but older code may have planned, and older versions of MLflow have no such switch."""
+    try:
+        flavors = yaml.safe_load((path / "MLmodel").read_text(encoding="utf-8"))["flavors"]
+    except (OSError, KeyError, TypeError, yaml.YAMLError) as error:
+        raise ModelError(f"the model cannot be loaded: {type(error).__name__}: {error}") from error
+    if pickles.found(path, flavors):
+        raise ModelError("the model is loaded by unpickling, which model.allow_pickle of its job does not allow")
 
 
 def _die_with_parent() -> None:

@@ -6,17 +6,19 @@ Parsed from the JSON that MLflow writes, so that neither plan nor a shard needs 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Optional
 
 from inference.errors import ModelError
 from inference.source import Column
 
 # What the driver makes values of inside an array; an array of anything else would arrive as one text.
-_ITEMS = (
-    "bool", "int2", "int4", "int8", "float4", "float8", "numeric", "text", "varchar", "bpchar", "bytea", "uuid", "date",
-    "timestamp", "timestamptz", "time", "interval", "json", "jsonb",
-)  # fmt: skip
+_ITEMS = {
+    "bool", "int2", "int4", "int8", "float4", "float8", "numeric", "text", "varchar", "bpchar", "name", "bytea", "uuid",
+    "date", "timestamp", "timestamptz", "time", "interval", "json", "jsonb",
+}  # fmt: skip
+_JSON = {"json", "jsonb"}
 # MLflow type of an input -> Postgres types whose every value it holds exactly, and the NumPy type.
 _INPUTS = {
     "boolean": ({"bool"}, "bool"),
@@ -27,10 +29,10 @@ _INPUTS = {
     "string": ({"text", "varchar", "bpchar", "enum", "uuid", "name"}, "object"),
     "binary": ({"bytea"}, "object"),
     "datetime": ({"timestamp", "timestamptz", "date"}, "datetime64[us]"),
-    "array": ({"json", "jsonb"} | {"_" + item for item in _ITEMS}, "object"),
-    "object": ({"json", "jsonb"}, "object"),
-    "map": ({"json", "jsonb"}, "object"),
-    "any": ({"json", "jsonb"}, "object"),
+    "array": (_JSON | {"_" + item for item in _ITEMS}, "object"),
+    "object": (_JSON, "object"),
+    "map": (_JSON, "object"),
+    "any": (_JSON, "object"),
 }
 _OUTPUTS = {
     "boolean": "boolean",
@@ -59,12 +61,16 @@ UNNAMED = "prediction"  # what a single output without a name is called
 
 @dataclass(frozen=True)
 class Input:
-    """A column that the model is given. `type`: MLflow's; `dtype`: NumPy's."""
+    """A column that the model is given. `type`: MLflow's; `dtype`: NumPy's.
+
+    declared: the whole type of an array, object or map, as the signature writes it; None where older code stored it.
+    """
 
     name: str
     type: str
     dtype: str
     required: bool
+    declared: Optional[dict[str, Any]] = None
 
 
 @dataclass(frozen=True)
@@ -112,7 +118,25 @@ def _input(item: dict[str, Any], model: str) -> Input:
             f"{model}: input {item.get('name') or '(unnamed)'} of type {item.get('type')!r}: inputs must be named "
             f"columns of type {', '.join(_INPUTS)}. Log the model with a DataFrame as its input example."
         )
-    return Input(item["name"], item["type"], _INPUTS[item["type"]][1], item.get("required", True))
+    declared = _declared(item)
+    unknown = _leaves(declared or {}) - set(_INPUTS)
+    if unknown:
+        raise ModelError(f"{model}: input {item['name']!r} holds {min(unknown)}, which is not supported")
+    return Input(item["name"], item["type"], _INPUTS[item["type"]][1], item.get("required", True), declared)
+
+
+def _declared(item: dict[str, Any]) -> Optional[dict[str, Any]]:
+    """The whole type of an array, object or map."""
+    inner: dict[str, Any] = {key: item[key] for key in ("items", "properties", "values") if key in item}
+    return {"type": item["type"], **inner} if inner else None
+
+
+def _leaves(kind: dict[str, Any]) -> set[str]:
+    """The types that a type is made of in the end."""
+    inner = [*kind.get("properties", {}).values(), *(kind[key] for key in ("items", "values") if key in kind)]
+    if inner:
+        return set().union(*map(_leaves, inner))
+    return {kind["type"]} if "type" in kind else set()
 
 
 def _output(item: dict[str, Any], model: str, alone: bool) -> Output:
@@ -138,6 +162,16 @@ def _column_type(item: dict[str, Any], model: str, name: str) -> str:
     raise ModelError(f"{model}: output {name!r}: there is no column type for {json.dumps(item)}")
 
 
+def complete(inputs: Sequence[Input], model: Any) -> list[Input]:
+    """Inputs that older code stored without what their arrays, objects and maps hold: the loaded model says it."""
+    nested = {item.name for item in inputs if item.type in ("array", "object", "map") and item.declared is None}
+    schema = getattr(getattr(model, "metadata", None), "signature", None)
+    if not nested or schema is None:
+        return list(inputs)
+    declared = {item["name"]: _declared(item) for item in json.loads(schema.inputs.to_json())}
+    return [replace(item, declared=declared.get(item.name)) if item.name in nested else item for item in inputs]
+
+
 def match(signature: Signature, columns: dict[str, Column], inputs: list[str], model: str) -> None:
     """Raise ModelError unless the job's input columns are what the model asks for, without a cast."""
     for item in signature.inputs:
@@ -148,16 +182,38 @@ def match(signature: Signature, columns: dict[str, Column], inputs: list[str], m
                     "Add the column, or rename one in a view."
                 )
             continue
-        column, kinds = columns[item.name], _INPUTS[item.type][0]
+        column, (said, kinds) = columns[item.name], _taken(item)
         if column.kind not in kinds:
             raise ModelError(
-                f"{model}: input {item.name!r} is {item.type}; the source's column is {column.type}, and nothing is "
+                f"{model}: input {item.name!r} is {said}; the source's column is {column.type}, and nothing is "
                 f"cast silently. It takes {_said(kinds)}: convert the column in a view."
+            )
+        outside = {"binary", "datetime"} & _leaves(item.declared or {})
+        if outside and column.kind.lstrip("_") in _JSON:
+            raise ModelError(
+                f"{model}: input {item.name!r} holds {min(outside)}, which JSON has not. Let the model take a string "
+                "there, or the value as a column of its own."
             )
     unknown = set(inputs) - {item.name for item in signature.inputs}
     if unknown:
         known = ", ".join(item.name for item in signature.inputs)
         raise ModelError(f"{model}: source.inputs: {min(unknown)!r} is no input of the model, which has: {known}")
+
+
+def _taken(item: Input) -> tuple[str, set[str]]:
+    """What an input is, in words, and the Postgres types that it takes. Items follow the same table as columns.
+
+    Postgres has one type for arrays of any number of dimensions: that is judged row by row.
+    """
+    if item.type != "array" or item.declared is None:
+        return item.type, _INPUTS[item.type][0]
+    inner, said = item.declared, ""
+    while inner["type"] == "array":
+        inner, said = inner["items"], said + "array of "
+    if inner["type"] == "any":
+        return said + "any", _INPUTS["array"][0]
+    items = {"_" + kind for kind in _INPUTS[inner["type"]][0] & _ITEMS}
+    return said + inner["type"], items if inner["type"] in ("binary", "datetime") else items | _JSON
 
 
 def _said(kinds: set[str]) -> str:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import logging
+
 from psycopg2 import sql
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
 from inference import access, queries, source
+from inference import keys as following
 from inference.database import SESSION, code, said
 from inference.errors import ConfigurationError, ModelError, SourceError
 from inference.job import Job
-from inference.queries import column, expression, fill, table, work_table
+from inference.queries import Identifier, column, expression, fill, table, work_table
 from inference.signature import Output
 from inference.source import Column
 
 SQL = queries.load("table")
+log = logging.getLogger(__name__)
 
 INSUFFICIENT_PRIVILEGE = "42501"
 UNDEFINED_OBJECT = "42704"  # a type or a collation that is not here, or no order for the type
@@ -25,6 +29,20 @@ RESERVED = {*METADATA, "model_name", "model_version", "ordinal", "outcome", "err
 def target(job: str) -> sql.Composable:
     """The live slot: what publish writes and the view shows."""
     return table(f"{job}__blue")
+
+
+def seen(connection: Connection, job: str) -> sql.Composable:
+    """What a search compares with: the target, or the empty table of a dry run before there is one."""
+    if _columns(connection, f"{job}__blue"):
+        return target(job)
+    return Identifier("pg_temp", f"{job}__blue")
+
+
+def outputs_of(connection: Connection, job: str) -> dict[str, str]:
+    """The outputs that the target has columns for, of whatever version, with their types; none without a target."""
+    existing = _columns(connection, f"{job}__blue")
+    names = list(existing)
+    return {name: existing[name] for name in names[names.index(METADATA[-1]) + 1 :]} if names else {}
 
 
 def history(job: str) -> sql.Composable:
@@ -54,51 +72,89 @@ def make(
 ) -> None:
     """All tables and views of a job; `with_source`: its source is in this database. Nothing happens if they fit.
 
-    Raises ConfigurationError if this role may not make them.
+    Raises ModelError or SourceError where they do not fit, ConfigurationError if this role may not make them.
     """
     keys = [columns[name] for name in job.source.key]
     try:
-        ensure(connection, job, keys, outputs, model)
+        dropped = _ensure(connection, job, keys, outputs, model)
         if with_source:
-            create_current(connection, job, keys)
+            _renew_current(connection, job, columns)
+        following.grant(connection, dropped)
     except DBAPIError as error:
         if code(error) != INSUFFICIENT_PRIVILEGE:
             raise
         raise ConfigurationError(
-            f"the tables of job {job.name!r} are not there, or do not have every output of {model}, and this role may "
-            f"not change them. As the owner of the schema: python -m inference db prepare {job.name}"
+            f"the tables of job {job.name!r} are not there, or do not have every output of {model} or the source's "
+            "present key, and this role may not change them. As the owner of the schema: "
+            f"python -m inference db prepare {job.name}"
         ) from None
 
 
-def ensure(connection: Connection, job: Job, keys: list[Column], outputs: tuple[Output, ...], model: str) -> None:
-    """Make or extend the job's tables and view. Raises ModelError or SourceError where they do not fit."""
-    _refuse_names(outputs, [key.name for key in keys], model)
-    existing = _columns(connection, f"{job.name}__blue")
+def try_out(
+    connection: Connection, job: Job, columns: dict[str, Column], outputs: tuple[Output, ...], model: str
+) -> None:
+    """For a dry run: raise what `make` would raise, and make nothing that outlives the transaction."""
+    keys = [columns[name] for name in job.source.key]
+    following.refuse_other_order(connection, job, following.late(connection, job, keys))
+    if not _compare(connection, job, keys, outputs, model):
+        parts = {"kind": sql.SQL("TEMPORARY TABLE"), "target": seen(connection, job.name)}
+        _create_target(connection, job, keys, outputs, parts)
+
+
+def _ensure(
+    connection: Connection, job: Job, keys: list[Column], outputs: tuple[Output, ...], model: str
+) -> following.Dropped:
+    """Make or extend the job's tables and first view."""
+    dropped = following.follow(connection, job, following.late(connection, job, keys))
+    existing = _compare(connection, job, keys, outputs, model)
     if existing:
-        _compare_keys(connection, job, keys, existing)
-        _extend(connection, job, outputs, existing, model)
+        _extend(connection, job, outputs, existing)
     else:
-        parts = {
-            "target": target(job.name),
-            "keys": _definitions(keys),
-            "key": queries.columns(job.source.key),
-            "outputs": _outputs(outputs),
-        }
-        try:
-            queries.run(connection, SQL["create_target"], parts)
-        except DBAPIError as error:
-            if code(error) != UNDEFINED_OBJECT:
-                raise
-            raise SourceError(
-                f"source.key: the predictions' database cannot hold this key: {said(error)}. Cast the key to a "
-                "built-in type in a view."
-            ) from None
+        _create_target(connection, job, keys, outputs, {"kind": sql.SQL("TABLE"), "target": target(job.name)})
     if job.history == "append" and not _columns(connection, f"{job.name}__history"):
         queries.run(connection, SQL["create_history"], {"history": history(job.name), "target": target(job.name)})
-    _create_view(connection, job, [item.name for item in outputs])
+    _create_view(connection, job, [item.name for item in outputs], dropped.columns)
+    return dropped
 
 
-def create_current(connection: Connection, job: Job, keys: list[Column]) -> None:
+def _create_target(
+    connection: Connection, job: Job, keys: list[Column], outputs: tuple[Output, ...], parts: dict[str, sql.Composable]
+) -> None:
+    parts = {
+        **parts,
+        "keys": _definitions(keys),
+        "key": queries.columns(job.source.key),
+        "outputs": _outputs(outputs),
+    }
+    try:
+        queries.run(connection, SQL["create_target"], parts)
+    except DBAPIError as error:
+        if code(error) != UNDEFINED_OBJECT:
+            raise
+        raise SourceError(
+            f"source.key: the predictions' database cannot hold this key: {said(error)}. Cast the key to a "
+            "built-in type in a view."
+        ) from None
+
+
+def _renew_current(connection: Connection, job: Job, columns: dict[str, Column]) -> None:
+    """Where the owner has not yet made the one of this code, that of earlier code goes on: no run needs it."""
+    try:
+        with connection.begin_nested():
+            create_current(connection, job, columns)
+    except DBAPIError as error:
+        made = queries.run(connection, SQL["current_body"], name=f"{job.name}__current").scalar()
+        if code(error) != INSUFFICIENT_PRIVILEGE or made is None:
+            raise
+        log.warning(
+            "prediction.%s__current does not follow the job file or this code yet, and this role may not change it. As "
+            "the owner of the schema: python -m inference db prepare %s",
+            job.name,
+            job.name,
+        )
+
+
+def create_current(connection: Connection, job: Job, columns: dict[str, Column]) -> None:
     """`prediction.<job>__current`: each row of the source, and whether its prediction is up to date.
 
     A function's body is text to Postgres, so the company's migrations of the source do not meet a
@@ -107,19 +163,26 @@ def create_current(connection: Connection, job: Job, keys: list[Column]) -> None
     section = job.source.model_dump(mode="json", by_alias=True)
     current: sql.Composable = sql.SQL("p.run_id IS NOT NULL")
     if job.source.changes == "hash":
-        current = sql.SQL("p.input_hash IS NOT DISTINCT FROM ") + source.input_hash(
-            section, queries.columns(job.source.inputs, "s")
-        )
-    name = table(f"{job.name}__current")
+        current = sql.SQL("p.input_hash IS NOT DISTINCT FROM ") + source.input_hash(section, columns, "s")
+    name, keys = table(f"{job.name}__current"), [columns[key] for key in job.source.key]
+    numbers = source.key_names(len(keys))
     body = fill(
         SQL["current"],
-        keys=queries.columns(job.source.key, "s"),
+        keys=queries.columns(numbers, "s"),
         rows=source.rows(section),
         view=table(job.name),  # which people may read; the table below it, they may not
-        joined=queries.equal(job.source.key, "p", "s"),
+        joined=sql.SQL(" AND ").join(
+            fill("{one} = {other}", one=column(key.name, "p"), other=column(number, "s"))
+            for key, number in zip(keys, numbers)
+        ),
         current=current,
     )
-    settings = " ".join(f"SET {key} = '{value}'" for key, value in SESSION.items() if not key.endswith("timeout"))
+    # As the search reads a view: see `serially` in sql/source.sql.
+    serial = {"max_parallel_workers_per_gather": "0", "synchronize_seqscans": "off"}
+    serial = serial if source.is_view(connection, section) else {}
+    settings = " ".join(
+        f"SET {key} = '{value}'" for key, value in {**SESSION, **serial}.items() if not key.endswith("timeout")
+    )
     text = queries.text(connection, body) + f" /* {settings} */"
     # Replacing it takes a lock that waits for everybody who reads it, so only when it has changed.
     if queries.run(connection, SQL["current_body"], name=f"{job.name}__current").scalar() == text.replace("%%", "%"):
@@ -186,43 +249,44 @@ def _outputs(outputs: tuple[Output, ...]) -> sql.Composable:
     )
 
 
-def _compare_keys(connection: Connection, job: Job, keys: list[Column], existing: dict[str, str]) -> None:
-    names = list(existing)
-    had = {name: existing[name] for name in names[: names.index(METADATA[0])]}
-    wanted = {key.name: key.type for key in keys}
-    if had != wanted:
-        raise SourceError(
-            f"source.key: the table of job {job.name!r} has the key {had}, the source now gives {wanted}. A changed "
-            "key makes other predictions: give the job a new name, or drop the old: python -m inference jobs "
-            f"--drop {job.name}"
-        )
+def _compare(
+    connection: Connection, job: Job, keys: list[Column], outputs: tuple[Output, ...], model: str
+) -> dict[str, str]:
+    """The target's columns, none without a target. Raises ModelError or SourceError where names or outputs do not
+    fit."""
+    _refuse_names(outputs, [key.name for key in keys], model)
+    existing = _columns(connection, f"{job.name}__blue")
+    if existing:
+        _refuse_retyped(connection, job, outputs, model)
+    return existing
 
 
-def _extend(
-    connection: Connection, job: Job, outputs: tuple[Output, ...], existing: dict[str, str], model: str
-) -> None:
-    names = list(existing)
-    had = {name: existing[name] for name in names[names.index(METADATA[-1]) + 1 :]}
-    wanted = {item.name: queries.run(connection, SQL["canonical"], type=item.type).scalar_one() for item in outputs}
-    for name, kind in had.items():
-        if wanted.get(name, kind) != kind or name not in wanted:
-            now = f"is now {wanted[name]}" if name in wanted else "is missing"
-            raise ModelError(
-                f"{model}: output {name!r} was {kind} in prediction.{job.name} and {now}. People query that column: "
-                "register a version with the old output, or give the job a new name."
-            )
+def _refuse_retyped(connection: Connection, job: Job, outputs: tuple[Output, ...], model: str) -> None:
+    had = outputs_of(connection, job.name)
     for item in outputs:
-        if item.name not in had:
+        kind = queries.run(connection, SQL["canonical"], type=item.type).scalar_one()
+        if had.get(item.name, kind) != kind:
+            raise ModelError(
+                f"{model}: output {item.name!r} was {had[item.name]} in prediction.{job.name} and is now {kind}. "
+                "People query that column: register a version with the old output, or give the job a new name."
+            )
+
+
+def _extend(connection: Connection, job: Job, outputs: tuple[Output, ...], existing: dict[str, str]) -> None:
+    for item in outputs:
+        if item.name not in existing:
             parts = {"column": column(item.name), "type": expression(item.type)}
             queries.run(connection, SQL["add_column"], {"target": target(job.name), **parts})
             if _columns(connection, f"{job.name}__history"):
                 queries.run(connection, SQL["add_column"], {"target": history(job.name), **parts})
 
 
-def _create_view(connection: Connection, job: Job, outputs: list[str]) -> None:
+def _create_view(connection: Connection, job: Job, outputs: list[str], before: list[str]) -> None:
+    """`before`: the columns of a view that had to be dropped."""
     first = [*job.source.key, *outputs, "model_name", "model_version", *METADATA]
     known = list(_columns(connection, job.name))
-    names = known + [name for name in first if name not in known]
+    had = known or before
+    names = had + [name for name in first if name not in had]
     if names == known:
         return
     special = {"model_name": "m.name AS model_name", "model_version": "m.version AS model_version"}

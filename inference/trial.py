@@ -14,8 +14,8 @@ from typing import Any, Optional
 from inference import queries
 from inference.database import PREDICTIONS, Databases
 from inference.errors import PermanentError, ProcessDied
-from inference.session import Session
-from inference.work import Work, identity, register, taken_over
+from inference.work import Work, identity, taken_over
+from inference.work import session as work_session
 
 log = logging.getLogger(__name__)
 SQL = queries.load("trial")
@@ -27,9 +27,7 @@ class Trial:
 
     def __init__(self, databases: Databases, work: Work) -> None:
         self._work = work
-        self._session = Session(
-            databases, PREDICTIONS, lambda connection: register(connection, work.shard), work.page_timeout
-        )
+        self._session = work_session(databases, work)
 
     @property
     def needless(self) -> bool:

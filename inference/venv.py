@@ -64,7 +64,9 @@ def run(
 
 def _environment(job: Job) -> dict[str, str]:
     passed = {name: os.environ[name] for name in _PASSED if name in os.environ}
-    passed |= {name: value for name, value in os.environ.items() if name.startswith("OPENBLAS_")}
+    # What libpq goes by where an address is silent, but for a password: a shard may have another role's.
+    passed |= {name: value for name, value in os.environ.items() if name.startswith(("OPENBLAS_", "PG"))}
+    passed.pop("PGPASSWORD", None)
     return {
         **passed,
         **settings(job),

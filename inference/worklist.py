@@ -3,42 +3,93 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
 
 from psycopg2 import sql
 
-from inference import access, queries, table
+from inference import access, queries, source, table
+from inference import search as searching
 from inference.errors import SourceError
-from inference.queries import column, fill
-from inference.search import Search, aliased, key_names, keys_equal
+from inference.queries import column, expression, fill
+from inference.search import Search, key_names, keys_equal
 
 SQL = queries.load("worklist")
 
 
-def create(search: Search, run_id: int, generation: int, pending: sql.Composable) -> Any:
-    names = key_names(len(search.job.source.key))
-    keys = queries.columns(names)
-    if search.values["row_limit"] is not None:
-        pending = fill(SQL["limited"], pending=pending, keys=keys)
+@dataclass(frozen=True)
+class Counts:
+    """`rows` that were planned, the `inputs` that differ among them, and what was `found` to be pending."""
+
+    rows: int
+    inputs: int
+    found: int
+    oldest: datetime | None
+
+
+def create(search: Search, run_id: int, generation: int, candidates: sql.Composable) -> Counts:
+    """Write the work list and, on a sweep that deletes, the keys of predictions whose row is gone.
+
+    Raises SourceError for keys that are NULL or there twice, and for a view whose pending rows take too much room.
+    """
+    names = key_names(len(search.keys))
+    keys, pending = queries.columns(names), searching.pending(search)
+    limited = search.values["row_limit"] is not None
+    shown = sql.SQL(SQL["shown"])
+    if limited:
+        pending = fill(SQL["limited"], pending=pending, keys=keys, shown=shown)
     order = fill("{keys}, input_hash" if search.job.by_key else "cost DESC, {keys}, input_hash", keys=keys)
     once = search.job.scores_once
-    ordinal = fill(SQL["ordinal_once"], keys=keys) if once else fill(SQL["ordinal_each"], order=order)
-    parts = {"work": table.work(run_id, generation), "keys": keys, "pending": pending, "ordinal": ordinal}
+    others = [*([] if search.unique else ["copies"]), *(["found", "oldest_found"] if limited else [])]
+    inputs = source.input_names(search.section) if search.view else []
+    parts = {
+        "work": table.work(run_id, generation), "keys": keys, "with_candidates": candidates, "pending": pending,
+        "ordinal": fill(SQL["ordinal_once"], keys=keys) if once else fill(SQL["ordinal_each"], order=order),
+        "others": sql.Composed([fill(", {name}", name=column(name)) for name in (*others, *inputs)]),
+        "gone": _and_gone(search, len(others) + len(inputs)) if search.deletes else sql.SQL(""),
+    }  # fmt: skip
     queries.run(search.here, SQL["create_work"], parts, **search.values)
+    if search.deletes:
+        queries.run(search.here, SQL["move_gone"], {**parts, "gone": table.gone(run_id, generation)})
     queries.run(search.here, SQL["index_work"], parts)
     access.share_work(search.here, parts["work"])
-    counts = queries.run(search.here, SQL["examine_work"], parts).one()
-    if counts.rows:
+    examine = SQL["examine_limited" if limited else "examine_work"]
+    counts = Counts(**queries.run(search.here, examine, {**parts, "shown": shown}).mappings().one())
+    if search.view:
+        _refuse_too_large(search, parts)
+    queries.run(search.here, SQL["note_kept_inputs"], run_id=run_id, kept=search.view)
+    if counts.rows and not search.unique:
         _refuse_bad_keys(search, parts, names)
     return counts
 
 
+def _and_gone(search: Search, others: int) -> sql.Composable:
+    keys = [
+        fill("p.{name}::{type}", name=column(key.name), type=expression(key.type_and_collation)) for key in search.keys
+    ]
+    return fill(
+        "\n" + SQL["and_gone"],
+        target_keys=sql.SQL(", ").join(keys),
+        nulls=sql.SQL(", NULL" * others),
+        target=table.target(search.job.name),
+        joined=keys_equal(search.job, "p", "c"),
+    )
+
+
+def _refuse_too_large(search: Search, parts: dict[str, sql.Composable]) -> None:
+    limit = search.job.sizes.view_bytes
+    name = queries.text(search.here, parts["work"])
+    octets = queries.run(search.here, SQL["octets"], {"name": sql.SQL(source.literal(name))}).scalar_one()
+    if octets > limit:
+        raise SourceError(
+            f"source.relation: {search.job.source.relation!r} is a view, whose pending rows are kept with their inputs "
+            f"until the run is published. They take {octets} bytes, above sizes.view_bytes {limit}. Plan fewer at a "
+            "time (row_limit), raise sizes.view_bytes, or make the view a table or a materialized view."
+        )
+
+
 def _refuse_bad_keys(search: Search, parts: dict[str, sql.Composable], names: list[str]) -> None:
     job = search.job
-    if search.unique:
-        return
-    any_null = sql.SQL(" OR ").join(fill("{key} IS NULL", key=column(name)) for name in names)
-    nulls = queries.run(search.here, SQL["null_keys"], {**parts, "any_null": any_null}).scalar_one()
+    nulls = queries.run(search.here, SQL["null_keys"], parts).scalar_one()
     if nulls:
         raise SourceError(
             f"source.key: {nulls} rows have NULL in {', '.join(job.source.key)}: such a row cannot be told from "
@@ -62,19 +113,12 @@ class Gone:
     message: str = ""
 
 
-def find_gone(search: Search, run_id: int, generation: int, candidates: sql.Composable) -> Gone:
-    """On a sweep, write down the predictions whose row is gone; refuse if they are too many."""
+def judge_gone(search: Search, run_id: int, generation: int) -> Gone:
+    """Count the predictions whose row is gone; refuse to delete them if they are too many."""
     job = search.job
-    if not (search.sweep and job.source.on_delete == "delete"):
+    if not search.deletes:
         return Gone()
-    parts = {
-        "gone": table.gone(run_id, generation),
-        "keys": aliased(list(job.source.key), "p"),
-        "target": table.target(job.name),
-        "candidates": candidates,
-        "joined": keys_equal(job, "p", "c"),
-    }
-    queries.run(search.here, SQL["create_gone"], parts, **search.values)
+    parts = {"gone": table.gone(run_id, generation), "target": table.target(job.name)}
     counts = queries.run(search.here, SQL["count_gone"], parts).one()
     rate = counts.gone / max(counts.predictions, 1)
     if counts.gone and rate <= job.source.max_delete_rate:
@@ -86,6 +130,19 @@ def find_gone(search: Search, run_id: int, generation: int, candidates: sql.Comp
         message=f"nothing deleted: {counts.gone} of {counts.predictions} predictions ({rate:.1%}) have no source row "
         f"any more, above source.max_delete_rate {job.source.max_delete_rate:.1%}. If that is right, raise it"
     )
+
+
+def changed_by_itself(search: Search, run_id: int, generation: int) -> str:
+    """What to say of a view that changes as time passes; empty for others."""
+    if not search.passing:
+        return ""
+    parts = {
+        "work": table.work(run_id, generation), "target": table.seen(search.here, search.job.name),
+        "joined": keys_equal(search.job, "p", "w"),
+    }  # fmt: skip
+    rows = queries.run(search.here, SQL["changed"], parts).scalar_one()
+    called = ", ".join(search.passing)
+    return f"{rows} of them have another input than they were predicted from; the view calls {called}" if rows else ""
 
 
 def cut(search: Search, run_id: int, generation: int, inputs: int) -> list[int]:

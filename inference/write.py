@@ -15,12 +15,12 @@ from sqlalchemy.engine import Connection
 from inference import queries
 from inference.binary import RESULTS, Layout
 from inference.bisect import bisect
-from inference.database import PREDICTIONS, Databases
+from inference.database import Databases
 from inference.encode import NULL, encoder, escape
 from inference.rows import Column, Lost, Rows, Scored, hash_of, join, plain, quarantined
-from inference.session import Session
 from inference.signature import Output
-from inference.work import SQL, Work, identity, register, taken_over
+from inference.work import SQL, Work, identity, taken_over
+from inference.work import session as work_session
 
 PREDICTED = b"predicted"
 
@@ -32,9 +32,7 @@ class Writer:
         self._shard = work.shard
         self._cursor = work.shard.cursor
         self._outputs = work.signature.outputs
-        self._session = Session(
-            databases, PREDICTIONS, lambda connection: register(connection, work.shard), work.page_timeout
-        )
+        self._session = work_session(databases, work)
 
     def commit(self, scored: Scored, seconds: float, held: int, peak: int) -> None:
         """Write one chunk. Raises TakenOver, and writes nothing, if a later attempt owns the shard.

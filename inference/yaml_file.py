@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Hashable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +46,24 @@ def read(path: Path) -> dict[str, Any]:
         raise JobError(f"{path.name}: a job file is a mapping with name, source, model; see docs/job-file.md")
     _refuse_bulk(path, content)
     return content
+
+
+def misread(path: Path, place: tuple[int | str, ...], value: Any) -> str | None:
+    """What to say if the file holds, at the place of an error, a word that YAML does not take for a text: `no`."""
+    node: Any = yaml.compose(path.read_text(encoding="utf-8"), _Loader)
+    keys = place[-1:] == ("[key]",)  # pydantic's word for a mapping's key; the one before it is no place in the file
+    try:
+        for part in place[: -2 if keys else None]:
+            node = node.value[part] if isinstance(part, int) else {key.value: item for key, item in node.value}[part]
+        words = [key.value for key, _ in node.value if repr(yaml.safe_load(key.value)) == repr(value)] if keys else []
+    except (LookupError, TypeError, AttributeError):  # not in the file: a default, or an alias in a mapping's place
+        return None
+    if isinstance(node, yaml.ScalarNode) and node.style is None:
+        words = [node.value]
+    if not words:
+        return None
+    read = f"{value}, a date" if isinstance(value, date) else json.dumps(value)
+    return f'write "{words[0]}" in quotes: YAML reads it as {read}'
 
 
 def _refuse_bulk(path: Path, content: Any) -> None:

@@ -11,7 +11,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON prediction.run, prediction.quarantine TO
 GRANT SELECT ON prediction.job_status, prediction.run_summary, prediction.run_totals, prediction.quarantine_open
     TO prediction_planner, prediction_reader;
 GRANT SELECT (model_id, digest, inputs, outputs) ON prediction.model TO prediction_predictor;
-GRANT SELECT (run_id, job, state, generation, model_id, definition, dense), UPDATE (state, finished_at)
+GRANT SELECT (run_id, job, state, generation, model_id, definition, dense, inputs_kept), UPDATE (state, finished_at)
     ON prediction.run TO prediction_predictor;
 GRANT SELECT, UPDATE
     (attempt, backends, host, heartbeat, batch_size, host_class, trying, cursor, calls, seconds, held_memory, peak_memory)

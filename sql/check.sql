@@ -12,14 +12,18 @@ SELECT state FROM prediction.run WHERE run_id = %(run_id)s FOR UPDATE;
 SELECT shard, cursor, last_ordinal FROM prediction.shard
 WHERE run_id = %(run_id)s AND generation = %(generation)s AND cursor < last_ordinal ORDER BY shard;
 
+-- name: there
+SELECT to_regclass(%(work_name)s) IS NOT NULL AND to_regclass(%(result_name)s) IS NOT NULL;
+
 -- name: sentinels
 SELECT EXISTS (SELECT FROM {work} WHERE ordinal = 0 AND NOT duplicate) AND EXISTS (SELECT FROM {result} WHERE ordinal = 0);
 
--- A duplicate stands and falls with the row that was read for it, as long as that row's input was the planned one.
+-- A duplicate stands and falls with the row that was read for it, as long as that row's input was the planned one. Of a
+-- row whose input could not even be hashed nothing is known.
 -- name: fate
 CASE WHEN r.ordinal IS NULL THEN 'missing'
      WHEN NOT w.duplicate THEN r.outcome
-     WHEN r.outcome = 'vanished' OR coalesce(r.input_hash, w.input_hash) <> w.input_hash THEN 'deferred'
+     WHEN r.outcome = 'vanished' OR r.input_hash IS DISTINCT FROM w.input_hash THEN 'deferred'
      WHEN r.outcome = 'predicted' THEN 'reused'
      ELSE r.outcome END
 

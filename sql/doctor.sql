@@ -2,6 +2,7 @@
 
 -- name: session
 SELECT current_user::text AS role, current_setting('server_version') AS version, clock_timestamp() AS now,
+       current_setting('transaction_read_only')::boolean AS read_only,
        (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) AS superuser;
 
 -- name: may_plan
@@ -30,6 +31,9 @@ WHERE relnamespace = 'prediction'::regnamespace AND relname IN (%(job)s, %(job)s
 SELECT count(*)
 FROM prediction.run r
 JOIN prediction.shard s USING (run_id)
-CROSS JOIN LATERAL jsonb_to_recordset(s.backends) AS b (pid integer, started timestamptz)
-JOIN pg_stat_activity a ON a.pid = b.pid AND a.backend_start = b.started
+CROSS JOIN LATERAL jsonb_to_recordset(s.backends) AS b (pid integer, started timestamptz, name text)
+JOIN pg_stat_activity a ON a.pid = b.pid AND a.backend_start = b.started AND a.application_name = b.name
 WHERE s.generation < r.generation OR r.state NOT IN ('planned', 'predicting');
+
+-- name: last_complete
+SELECT run_id, source_time FROM prediction.run WHERE job = %(job)s AND complete ORDER BY run_id DESC LIMIT 1;

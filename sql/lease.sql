@@ -19,17 +19,31 @@ LEFT JOIN LATERAL (
     WHERE run_id = r.run_id AND generation = r.generation) s ON true
 WHERE r.job = %(job)s AND r.state IN ('planned', 'predicting', 'checked', 'held');
 
+-- Of the open run, if nobody else holds it: check and publish keep its row for as long as they take.
+-- name: lock_open
+SELECT run_id FROM prediction.run
+WHERE job = %(job)s AND state IN ('planned', 'predicting', 'checked', 'held') FOR NO KEY UPDATE SKIP LOCKED;
+
+-- After the server's clock was set back, old signs of life lie in the future: then the silence begins now.
+-- name: clock_set_back
+UPDATE prediction.run SET heartbeat = clock_timestamp()
+WHERE job = %(job)s AND state IN ('planned', 'predicting', 'checked', 'held') AND heartbeat > clock_timestamp();
+UPDATE prediction.shard s SET heartbeat = clock_timestamp()
+FROM prediction.run r
+WHERE r.job = %(job)s AND r.state IN ('planned', 'predicting', 'checked', 'held')
+  AND s.run_id = r.run_id AND s.heartbeat > clock_timestamp();
+
 -- name: supersede
 UPDATE prediction.run SET state = 'superseded', finished_at = clock_timestamp(), message = %(message)s
 WHERE run_id = %(run_id)s;
 
--- A stopped client inside COPY keeps its locks for ever; only ending its session frees them. A pid alone
--- may belong to somebody else by now.
+-- A stopped client inside COPY keeps its locks for ever; only ending its session frees them. A process
+-- may serve somebody else by now, under another name; of one that was noted without a name nobody knows.
 -- name: terminate
 SELECT count(pg_terminate_backend(a.pid))
 FROM prediction.run r
 JOIN prediction.shard s USING (run_id)
-CROSS JOIN LATERAL jsonb_to_recordset(s.backends) AS b (pid integer, started timestamptz)
-JOIN pg_stat_activity a ON a.pid = b.pid AND a.backend_start = b.started
+CROSS JOIN LATERAL jsonb_to_recordset(s.backends) AS b (pid integer, started timestamptz, name text)
+JOIN pg_stat_activity a ON a.pid = b.pid AND a.backend_start = b.started AND a.application_name = b.name
 WHERE r.job = %(job)s AND (s.generation < r.generation OR r.state NOT IN ('planned', 'predicting'))
   AND a.pid <> pg_backend_pid();

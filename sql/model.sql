@@ -14,5 +14,6 @@ INSERT INTO prediction.model
     (name, version, digest, mlflow_run_id, artifact, python_version, requirements, inputs, outputs, pickled)
 VALUES (%(name)s, %(version)s, %(digest)s, %(mlflow_run_id)s, %(artifact)s, %(python_version)s,
         %(requirements)s, %(inputs)s, %(outputs)s, %(pickled)s)
-ON CONFLICT (name, version, digest) DO UPDATE SET artifact = EXCLUDED.artifact
+ON CONFLICT (name, version, digest) DO UPDATE
+    SET artifact = EXCLUDED.artifact, inputs = EXCLUDED.inputs, pickled = EXCLUDED.pickled
 RETURNING model_id;

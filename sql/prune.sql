@@ -1,12 +1,13 @@
 -- What is old, and nothing needs any more.
 
--- Of each kind the last run stays: a window starts from it, a sweep is judged by it, images and estimates are.
+-- Of each kind the last run stays, by its number and by what it was published after: whether a window may start, and when
+-- a sweep is due, is judged by them; images and estimates are.
 -- name: old_runs
 SELECT run_id, report
 FROM (SELECT r.run_id, r.state, r.report, r.finished_at, row_number() OVER (kind ORDER BY r.run_id DESC) AS latest,
-             row_number() OVER (kind ORDER BY r.source_time DESC) AS newest
+             row_number() OVER (kind ORDER BY r.published_after DESC NULLS LAST) AS newest
       FROM prediction.run r WHERE r.job = %(job)s
-      WINDOW kind AS (PARTITION BY r.state, r.complete, r.sweep, r.model_id, r.definition->'source', r.predicted > 0)) r
+      WINDOW kind AS (PARTITION BY r.state, r.complete, r.sweep, r.model_id, r.search_hash, r.predicted > 0)) r
 WHERE state IN ('published', 'failed', 'empty', 'superseded') AND latest > 1 AND newest > 1
   AND finished_at < clock_timestamp() - %(age)s
   AND NOT EXISTS (SELECT FROM prediction.quarantine q WHERE q.run_id = r.run_id AND q.state <> 'resolved')

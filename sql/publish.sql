@@ -29,10 +29,10 @@ WHERE p.run_id <= EXCLUDED.run_id OR %(generation)s > 1;
 
 -- name: quarantine
 INSERT INTO prediction.quarantine AS q (job, key, input_hash, model_id, run_id, error, message)
-SELECT %(job)s, {key_text}, coalesce(r.input_hash, w.input_hash), %(model_id)s, %(run_id)s, r.error, r.message
+SELECT %(job)s, {key_text}, r.input_hash, %(model_id)s, %(run_id)s, r.error, r.message
 FROM {work} w LEFT JOIN {result} r ON r.ordinal = w.ordinal
 WHERE EXISTS (SELECT FROM {result} WHERE outcome = 'quarantined') AND w.ordinal > 0 AND {fate} = 'quarantined'
-ON CONFLICT (job, key) WHERE state <> 'resolved' DO UPDATE
+ON CONFLICT (job, prediction.key_hash(key)) WHERE state <> 'resolved' DO UPDATE
 SET input_hash = EXCLUDED.input_hash, model_id = EXCLUDED.model_id, run_id = EXCLUDED.run_id,
     error = EXCLUDED.error, message = EXCLUDED.message, state = 'open', created_at = now();
 
@@ -53,11 +53,12 @@ SELECT model_id FROM prediction.run WHERE run_id = %(run_id)s;
 
 -- A run that was told to leave rows over, or had to, may not be the start of a window.
 -- name: record
-UPDATE prediction.run
+UPDATE prediction.run r
 SET state = 'published', deleted = %(deleted)s, heartbeat = clock_timestamp(), finished_at = clock_timestamp(),
     complete = request->>'mode' IN ('pending', 'rescore') AND deferred = 0
                AND (request->>'row_limit' IS NULL OR planned < (request->>'row_limit')::bigint),
-    timings = timings || jsonb_build_object('publish', %(seconds)s)
+    timings = timings || jsonb_build_object('publish', %(seconds)s),
+    published_after = (SELECT max(n.run_id) FROM prediction.run n WHERE n.job = r.job AND n.run_id > r.run_id)
 WHERE run_id = %(run_id)s;
 
 -- name: approve

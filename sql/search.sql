@@ -2,22 +2,29 @@
 
 -- name: candidates
 SELECT {keys}, {hash} AS input_hash,
-       greatest(least(coalesce(nullif(({cost})::double precision, 'NaN'), 1), 1e300), 1e-9) AS cost,
-       {changed_at} AS changed_at
+       greatest(least(coalesce(nullif(s.cost, 'NaN'), 1), 1e300), 1e-9) AS cost,
+       s.changed_at{inputs}
 FROM {rows} s WHERE {window}
 
+-- Postgres takes a row's hash for one cheap step. It is the dearest of the search, and worth handing rows over for.
+-- name: in_parallel
+SET LOCAL parallel_tuple_cost = 0;
+
+-- name: cost_and_time
+({cost})::double precision AS cost, {changed_at} AS changed_at
+
 -- name: in_window
-(s.{cursor} >= CAST(%(window_start)s AS timestamptz) OR s.{cursor} IS NULL)
+(s.changed_at >= CAST(%(window_start)s AS timestamptz) OR s.changed_at IS NULL)
 
 -- name: in_range
-(s.{key} >= CAST(%(key_from)s AS {type}) OR %(key_from)s IS NULL)
-AND (s.{key} <= CAST(%(key_to)s AS {type}) OR %(key_to)s IS NULL)
+(s.key1 >= CAST(%(key_from)s AS {type}) OR %(key_from)s IS NULL)
+AND (s.key1 <= CAST(%(key_to)s AS {type}) OR %(key_to)s IS NULL)
 
 -- name: parse_range
 SELECT CAST(%(key_from)s AS {type}), CAST(%(key_to)s AS {type});
 
 -- name: create_candidates
-CREATE TEMPORARY TABLE candidate ({keys}, input_hash uuid, cost double precision, changed_at timestamptz)
+CREATE TEMPORARY TABLE candidate ({keys}, input_hash uuid, cost double precision, changed_at timestamptz{inputs})
 ON COMMIT DROP;
 
 -- name: analyze_candidates
@@ -42,11 +49,13 @@ NOT EXISTS (
 EXISTS (
     SELECT FROM prediction.quarantine q WHERE q.job = %(job)s AND q.state = 'replay' AND q.key = {key_text})
 
--- name: end_replays
-UPDATE prediction.quarantine q SET state = 'resolved', resolved_at = now()
-WHERE q.job = %(job)s AND q.state = 'replay'
-  AND NOT EXISTS (SELECT FROM {candidates} c WHERE q.key = {key_text});
+-- A view, and a table without a unique index, may give a key to several rows.
+-- name: counted
+(SELECT c.*, count(*) OVER (PARTITION BY {keys}) AS copies FROM candidate c)
 
 -- name: pending
 SELECT c.* FROM {candidates} c WHERE {condition}
 
+-- What a query over `candidate` begins with, where the source is in this database. A view is computed once.
+-- name: with_candidates
+WITH candidate AS {once} MATERIALIZED ({query})

@@ -1,7 +1,7 @@
 -- The progress of one shard. Whoever holds the latest attempt may move the cursor, and nobody else.
 
 -- name: run
-SELECT r.job, r.state, r.generation, r.definition, r.dense, m.digest, m.inputs, m.outputs,
+SELECT r.job, r.state, r.generation, r.definition, r.dense, r.inputs_kept, m.digest, m.inputs, m.outputs,
        coalesce(r.definition #>> '{{timeouts,page}}', '5min') AS page_timeout,
        extract(epoch FROM CAST(coalesce(r.definition #>> '{{timeouts,batch}}', '10min') AS interval))::float8
            AS batch_seconds
@@ -11,8 +11,8 @@ FROM prediction.run r JOIN prediction.model m USING (model_id) WHERE r.run_id = 
 -- name: terminate
 SELECT count(pg_terminate_backend(a.pid))
 FROM prediction.shard s
-CROSS JOIN LATERAL jsonb_to_recordset(s.backends) AS b (pid integer, started timestamptz)
-JOIN pg_stat_activity a ON a.pid = b.pid AND a.backend_start = b.started
+CROSS JOIN LATERAL jsonb_to_recordset(s.backends) AS b (pid integer, started timestamptz, name text)
+JOIN pg_stat_activity a ON a.pid = b.pid AND a.backend_start = b.started AND a.application_name = b.name
 WHERE s.run_id = %(run_id)s AND s.generation = %(generation)s AND s.shard = %(shard)s AND a.pid <> pg_backend_pid();
 
 -- name: begin
@@ -29,19 +29,33 @@ SELECT batch_size FROM prediction.shard
 WHERE model_id = %(model_id)s AND host_class = %(host_class)s AND batch_size IS NOT NULL AND deaths = 0
 ORDER BY run_id DESC, last_ordinal - first_ordinal DESC LIMIT 1;
 
--- A run that failed goes on when one of its shards is started again, unless another run has begun since.
+-- A run that failed goes on when one of its shards is started again, unless its work tables are gone (it was discarded,
+-- or a later plan cleared up) or another run has begun since.
 -- name: predicting
 UPDATE prediction.run r SET state = 'predicting', finished_at = NULL
 WHERE r.run_id = %(run_id)s AND r.generation = %(generation)s AND r.state IN ('planned', 'predicting', 'failed')
+  AND to_regclass(%(work)s) IS NOT NULL AND to_regclass(%(result)s) IS NOT NULL
   AND NOT EXISTS (SELECT FROM prediction.run o
                   WHERE o.job = r.job AND o.run_id <> r.run_id
                     AND o.state IN ('planned', 'predicting', 'checked', 'held'));
 
+-- A crash of Postgres empties the work list, and its first row with it.
+-- name: sentinel
+SELECT EXISTS (SELECT FROM {work} WHERE ordinal = 0 AND NOT duplicate);
+
 -- name: register
 UPDATE prediction.shard
 SET backends = backends || (
-    SELECT jsonb_build_array(jsonb_build_object('pid', pid, 'started', backend_start))
+    SELECT jsonb_build_array(jsonb_build_object(
+        'pid', pid, 'started', backend_start, 'name', set_config('application_name', %(name)s, false)))
     FROM pg_stat_activity WHERE pid = pg_backend_pid())
+WHERE run_id = %(run_id)s AND generation = %(generation)s AND shard = %(shard)s AND attempt = %(attempt)s;
+
+-- Of a session that ends by itself.
+-- name: forget
+UPDATE prediction.shard
+SET backends = (SELECT coalesce(jsonb_agg(b), '[]') FROM jsonb_array_elements(backends) b
+                WHERE CAST(b ->> 'pid' AS integer) <> pg_backend_pid())
 WHERE run_id = %(run_id)s AND generation = %(generation)s AND shard = %(shard)s AND attempt = %(attempt)s;
 
 -- name: position

@@ -11,7 +11,7 @@ SELECT format_type(%(type)s::text::regtype, -1);
 
 -- No foreign key to prediction.model: all rows of a run have one, and its run has the key.
 -- name: create_target
-CREATE TABLE {target} (
+CREATE {kind} {target} (
     {keys},
     input_hash   uuid,
     model_id     integer NOT NULL,

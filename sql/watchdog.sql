@@ -1,9 +1,19 @@
--- Ending what stands still.
+-- Signs of life of what starts, and an end of what stands still.
+
+-- name: attempt
+UPDATE prediction.shard SET heartbeat = clock_timestamp()
+WHERE run_id = %(run_id)s AND generation = %(generation)s AND shard = %(shard)s
+RETURNING attempt;
+
+-- The shard's process begins with a number of its own.
+-- name: starting
+UPDATE prediction.shard SET heartbeat = clock_timestamp()
+WHERE run_id = %(run_id)s AND generation = %(generation)s AND shard = %(shard)s AND attempt = %(attempt)s;
 
 -- name: end_old
 SELECT count(pg_terminate_backend(a.pid))
 FROM prediction.shard s
-CROSS JOIN LATERAL jsonb_to_recordset(s.backends) AS b (pid integer, started timestamptz)
-JOIN pg_stat_activity a ON a.pid = b.pid AND a.backend_start = b.started
+CROSS JOIN LATERAL jsonb_to_recordset(s.backends) AS b (pid integer, started timestamptz, name text)
+JOIN pg_stat_activity a ON a.pid = b.pid AND a.backend_start = b.started AND a.application_name = b.name
 WHERE s.run_id = %(run_id)s AND s.generation = %(generation)s AND s.shard = %(shard)s
   AND a.xact_start < clock_timestamp() - CAST(%(page_timeout)s AS interval);

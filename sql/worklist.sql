@@ -1,7 +1,8 @@
 -- The work list, its shards, and the predictions whose row is gone.
 
 -- name: limited
-{pending} ORDER BY {keys} LIMIT %(row_limit)s
+SELECT c.*, count(*) OVER () AS found, min(changed_at) FILTER (WHERE {shown}) OVER () AS oldest_found
+FROM ({pending}) c ORDER BY {keys} LIMIT %(row_limit)s
 
 -- The key decides alone; to ask for the hash as well has it computed below the hand-over, by all workers.
 -- name: ordinal_each
@@ -14,7 +15,18 @@ row_number() OVER (PARTITION BY -cost, input_hash ORDER BY {keys}) > 1 AS duplic
 -- The rows leave the window in its order, and so lie in the order of their ordinals; to ask for that sorts them again.
 -- name: create_work
 CREATE UNLOGGED TABLE {work} AS
-SELECT {keys}, input_hash, cost, changed_at, {ordinal} FROM ({pending}) c;
+{with_candidates}
+SELECT {keys}, input_hash, cost, changed_at, {ordinal}{others} FROM ({pending}) c{gone};
+
+-- In the same statement, since two would have two snapshots: a row might be pending in one and gone in the other.
+-- name: and_gone
+UNION ALL
+SELECT {target_keys}, NULL, NULL, NULL, NULL, false{nulls} FROM {target} p
+WHERE NOT EXISTS (SELECT FROM candidate c WHERE {joined})
+
+-- name: move_gone
+CREATE UNLOGGED TABLE {gone} AS SELECT {keys} FROM {work} WHERE ordinal IS NULL;
+DELETE FROM {work} WHERE ordinal IS NULL;
 
 -- name: index_work
 INSERT INTO {work} (ordinal, duplicate) VALUES (0, false);
@@ -22,14 +34,34 @@ CREATE UNIQUE INDEX ON {work} (ordinal) WHERE NOT duplicate;
 ANALYZE {work};
 
 -- name: examine_work
-SELECT count(*) AS rows, max(ordinal) AS inputs, min(changed_at) AS oldest FROM {work} WHERE ordinal > 0;
+SELECT count(*) AS rows, max(ordinal) AS inputs, count(*) AS found, min(changed_at) FILTER (WHERE {shown}) AS oldest
+FROM {work} WHERE ordinal > 0;
 
+-- The oldest of the pending rows is shown to people as a date. A cursor may hold what is none in most languages.
+-- name: shown
+changed_at >= '0001-01-01 UTC' AND changed_at < '9999-12-31 UTC'
+
+-- Of a run with a limit, which takes the first of the rows that are pending.
+-- name: examine_limited
+SELECT count(*) AS rows, max(ordinal) AS inputs, coalesce(max(found), 0) AS found, min(oldest_found) AS oldest
+FROM {work} WHERE ordinal > 0;
+
+-- name: octets
+SELECT pg_total_relation_size({name});
+
+-- A composite value of which some fields are NULL is one; IS NULL would say the same of all fields and of none.
 -- name: null_keys
-SELECT count(*) AS rows FROM {work} WHERE ordinal > 0 AND ({any_null});
+SELECT count(*) AS rows FROM {work} WHERE ordinal > 0 AND num_nulls({keys}) > 0;
 
 -- name: repeated_keys
-SELECT {key_text} AS key, count(*) AS rows, count(*) OVER () AS keys
-FROM {work} w WHERE ordinal > 0 GROUP BY {keys} HAVING count(*) > 1 ORDER BY {keys} LIMIT 3;
+SELECT {key_text} AS key, max(copies) AS rows, count(*) OVER () AS keys
+FROM {work} w WHERE ordinal > 0 AND copies > 1 GROUP BY {keys} ORDER BY {keys} LIMIT 3;
+
+-- name: changed
+SELECT count(*) FROM {work} w JOIN {target} p ON {joined} WHERE w.ordinal > 0 AND p.input_hash <> w.input_hash;
+
+-- name: note_kept_inputs
+UPDATE prediction.run SET inputs_kept = %(kept)s WHERE run_id = %(run_id)s;
 
 -- Cut between blocks, a hundred to a shard, so that one pass over the rows is enough.
 -- name: create_shards
@@ -45,11 +77,6 @@ FROM (
         GROUP BY ordinal / greatest(%(inputs)s / (%(shards)s * 100), 1)) block) sliced
 GROUP BY slice
 RETURNING shard;
-
--- name: create_gone
-CREATE UNLOGGED TABLE {gone} AS
-SELECT {keys} FROM {target} p
-WHERE NOT EXISTS (SELECT FROM {candidates} c WHERE {joined});
 
 -- name: count_gone
 SELECT (SELECT count(*) FROM {gone}) AS gone, (SELECT count(*) FROM {target}) AS predictions;

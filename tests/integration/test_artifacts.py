@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -15,10 +18,12 @@ import yaml
 
 from inference import artifact, shard_command, state
 from inference.digest import digest
+from inference.environment import ensure
 from inference.errors import ModelError, Unavailable
 from inference.registry import Registry, Version
 
 pytestmark = pytest.mark.filterwarnings("ignore")
+ROOT = Path(__file__).parents[2]
 VERSION = Version("evil", "1", "mlflow-artifacts:/evil", None)
 
 
@@ -137,3 +142,45 @@ def test_files_that_are_not_those_that_were_planned_are_not_loaded(folder: Path)
 
     with pytest.raises(ModelError, match="are not as planned"):
         shard_command.load_files(found, allow_pickle=False)
+
+
+RENAMED = """
+import sys, mlflow.pyfunc, pathlib, yaml
+
+class Marks(mlflow.pyfunc.PythonModel):
+    def __reduce__(self):
+        return pathlib.Path.touch, (pathlib.Path(sys.argv[2]),)
+    def predict(self, context, model_input, params=None):
+        return model_input
+
+path = pathlib.Path(sys.argv[1])
+from mlflow.models import ModelSignature
+from mlflow.types import ColSpec, Schema
+schema = Schema([ColSpec("string", "text")])
+mlflow.pyfunc.save_model(path, python_model=Marks(), signature=ModelSignature(schema, schema), pip_requirements=["a"])
+content = yaml.safe_load((path / "MLmodel").read_text())
+content["flavors"]["python_function"]["python_model"] = "weights"
+(path / "python_model.pkl").rename(path / "weights")
+(path / "MLmodel").write_text(yaml.safe_dump(content))
+"""
+LOAD = "import sys, mlflow.pyfunc; print(mlflow.__version__); mlflow.pyfunc.load_model(sys.argv[1])"
+
+
+def test_a_renamed_pickle_is_refused_before_an_older_mlflow_would_load_it(tmp_path: Path, folder: Path) -> None:
+    """F16: MLflow 2.22 knows no switch against pickles."""
+    requirements = ["mlflow-skinny==2.22.1", "pandas==2.3.3"]
+    python = ensure("3.11", requirements, ROOT / ".state" / "tests", ROOT / "inference" / "requirements.txt", print)
+    path, marker = tmp_path / "model", tmp_path / "unpickled"
+    subprocess.run([python, "-W", "ignore", "-c", RENAMED, path, marker], cwd=tmp_path, check=True)
+    assert not marker.exists()
+
+    assert artifact.read(path, VERSION).pickled
+    found = digest(path)
+    shutil.copytree(path, folder / "models" / found)
+    with pytest.raises(ModelError, match=r"loaded by unpickling, which model\.allow_pickle of its job does not allow"):
+        shard_command.load_files(found, allow_pickle=False)
+    assert not marker.exists()
+
+    environment = {**os.environ, "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"}
+    done = subprocess.run([python, "-c", LOAD, path], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert (done.stdout.strip(), marker.exists()) == ("2.22.1", True)

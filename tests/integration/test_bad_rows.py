@@ -54,13 +54,15 @@ class Quarantined:
 NO_MOMENT = Quarantined("infinity is no moment that a model can be given")
 NO_DATE = Quarantined("unable to parse")
 NO_YEAR = Quarantined("year")
+NO_NANOSECONDS = Quarantined("MLflow gives a model nanoseconds, which reach from 1677-09-21 to 2262-04-11")
 
 # Name: type of the column, MLflow's type, and by SQL literal what the model must be given.
 CASES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "boolean": ("boolean", "boolean", {"true": True, "false": False}),
     "smallint": ("smallint", "integer", {"-32768": -(2**15), "32767": 2**15 - 1}),
     "integer": ("integer", "integer", {"-2147483648": -(2**31), "2147483647": 2**31 - 1}),
-    "bigint": ("bigint", "long", {"-9223372036854775808": -(2**63), "9223372036854775807": 2**63 - 1, "NULL": None}),
+    "bigint": ("bigint", "long", {"-9223372036854775808": -(2**63), "9223372036854775807": 2**63 - 1}),
+    "bigint, NULL": ("bigint", "long", {"NULL": Quarantined("input 'value' is NULL, and the model's signature says")}),
     "real": (
         "real",
         "float",
@@ -90,8 +92,10 @@ CASES: dict[str, tuple[str, str, dict[str, Any]]] = {
         "date",
         "datetime",
         {
-            "0001-01-01": pd.Timestamp("0001-01-01"),
-            "9999-12-31": pd.Timestamp("9999-12-31"),
+            "1677-09-22": pd.Timestamp("1677-09-22"),
+            "2262-04-11": pd.Timestamp("2262-04-11"),
+            "0001-01-01": NO_NANOSECONDS,
+            "9999-12-31": NO_NANOSECONDS,
             "infinity": NO_MOMENT,
             "10000-01-01": NO_YEAR,
             "0044-03-15 BC": NO_YEAR,
@@ -102,9 +106,9 @@ CASES: dict[str, tuple[str, str, dict[str, Any]]] = {
         "timestamp",
         "datetime",
         {
-            "0001-01-01 00:00:00": pd.Timestamp("0001-01-01"),
+            "0001-01-01 00:00:00": NO_NANOSECONDS,
             "294276-12-31 23:59:59.999999": NO_YEAR,
-            "9999-12-31 23:59:59.999999": pd.Timestamp("9999-12-31 23:59:59.999999"),
+            "9999-12-31 23:59:59.999999": NO_NANOSECONDS,
             "-infinity": Quarantined("infinity"),
         },
     ),
@@ -114,7 +118,7 @@ CASES: dict[str, tuple[str, str, dict[str, Any]]] = {
         {
             "2024-01-01 00:00:00.123456+09": pd.Timestamp("2023-12-31 15:00:00.123456"),
             "2024-01-01 00:00:00+05:45": pd.Timestamp("2023-12-31 18:15:00"),
-            "0001-01-01 00:00:00+00": pd.Timestamp("0001-01-01"),
+            "0001-01-01 00:00:00+00": NO_NANOSECONDS,
             "294276-01-01 00:00:00+00": NO_YEAR,
             "infinity": NO_MOMENT,
         },

@@ -8,7 +8,6 @@ import pytest
 from sqlalchemy.engine import Connection
 
 from inference.database import Databases
-from inference.errors import SourceError
 from inference.plan import Planned
 from inference.read import Reader
 from inference.rows import Chunk
@@ -207,18 +206,6 @@ def test_a_mix_of_everything_adds_up(databases: Databases) -> None:
     seen = predictions(databases)
     assert {key: seen[key]["digest"] for key in texts} == {key: digest(text) for key, text in texts.items()}
     assert pipeline.run().planned == 0
-
-
-def test_a_source_that_gives_a_key_twice_after_plan_fails_the_shard(databases: Databases) -> None:
-
-    create_messages(databases, ["one", "two"])
-    sql(databases, "CREATE VIEW doubled AS SELECT * FROM message")
-    pipeline = Pipeline(databases, job(source__relation="doubled"))
-    planned = pipeline.plan()
-    sql(databases, "CREATE OR REPLACE VIEW doubled AS SELECT * FROM message UNION ALL SELECT * FROM message")
-
-    with pytest.raises(SourceError, match="gives a key twice"):
-        pipeline.predict(planned)
 
 
 def test_a_page_whose_rows_are_all_gone_beside_one_that_fails(databases: Databases) -> None:

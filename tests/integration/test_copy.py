@@ -10,7 +10,7 @@ import pandas as pd
 
 from inference.database import Databases
 from inference.signature import Output, Signature
-from tests.stub import TEXT, Pipeline, create_messages, predictions
+from tests.stub import TEXT, Pipeline, create_messages, job, predictions
 
 MOMENT = datetime.datetime(2024, 1, 2, 3, 4, 5, 678901)
 AWKWARD = "tab\tnew\nline\rback\\slash \\N \\. 'quote' \"double\" {brace} %s :x é 한국 😀\x01\x7f"
@@ -19,7 +19,7 @@ VALUES: dict[str, tuple[str, list[Any], list[Any] | None]] = {
     "yes": ("boolean", [True, False, None, True], None),
     "small": ("integer", [-(2**31), 2**31 - 1, None, 0], None),
     "large": ("bigint", [-(2**63), 2**63 - 1, None, 0], None),
-    "single": ("real", [0.5, -0.25, None, 1e10], None),
+    "single": ("real", [0.5, -0.25, 3, 1e10], None),
     "number": ("double precision", [0.1, 1e-320, -math.inf, 1.7976931348623157e308], None),
     "words": ("text", [AWKWARD, "", "\\N", "NULL"], None),
     "raw": ("bytea", [b"\x00\xff\\", b"", None, b"\\N"], None),
@@ -60,3 +60,24 @@ def test_every_kind_of_output_comes_back_as_it_was_returned(databases: Databases
     for number in range(4):
         read = {name: plain(found[number + 1][name]) for name in VALUES}
         assert read == {name: (wanted or values)[number] for name, (_, values, wanted) in VALUES.items()}
+
+
+def test_a_missing_float_is_nan_whatever_stands_beside_it(databases: Databases) -> None:
+    """F2: pandas makes NaN of None where there is another number in the batch, and leaves it alone if there is none."""
+    create_messages(databases, ["0.5", "none", "nan", "1"])
+    answers = {"0.5": 0.5, "none": None, "nan": math.nan, "1": 1}
+    signature = Signature(TEXT.inputs, (Output("score", "double precision", False), Output("whole", "bigint", False)))
+
+    class Missing:
+        def predict(self, data: pd.DataFrame) -> pd.DataFrame:
+            found = [answers[text] for text in data["text"]]
+            return pd.DataFrame({"score": found, "whole": [None if one == 0.5 else one for one in found]})
+
+    seen = []
+    for rows in (1, 4):
+        checks = {"outputs": {"score": {"nulls": True}, "whole": {"nulls": True}}}
+        pipeline = Pipeline(databases, job(sizes={"batch_rows": rows}, checks=checks), Missing(), signature)
+        pipeline.run(mode="key_range", key_from="0")
+        seen.append([(repr(row["score"]), row["whole"]) for _, row in sorted(predictions(databases).items())])
+
+    assert seen == [[("0.5", None), ("nan", None), ("nan", None), ("1.0", 1)]] * 2

@@ -103,12 +103,12 @@ def spent(databases: Databases, rows: int, signature: Signature, monkeypatch: py
     return found
 
 
-@pytest.mark.parametrize(("signature", "statements"), [(TEXT, 6), (NUMBERS, 5)], ids=["texts", "numbers"])
+@pytest.mark.parametrize(("signature", "statements"), [(TEXT, 7), (NUMBERS, 7)], ids=["texts", "numbers"])
 def test_statements_and_transactions_of_a_chunk(
     databases: Databases, signature: Signature, statements: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Texts: the page, and the columns' types; where the shard is, a savepoint and its release around COPY, the cursor.
-    Numbers: no page."""
+    """Texts: whose session it is, the page, and the columns' types; where the shard is, a savepoint and its release
+    around COPY, the cursor. Numbers: the source's lock in place of the page."""
     sql(databases, "CREATE TABLE message (id bigint PRIMARY KEY, text text, value double precision)")
     few, many = (spent(databases, rows, signature, monkeypatch) for rows in (1_000, 3_000))
 

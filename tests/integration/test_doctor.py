@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from inference import doctor, lease, model, plan, publish, work
+from inference import doctor, image, lease, model, plan, publish, work
 from inference.database import PREDICTIONS, Databases
 from inference.errors import Unavailable
 from inference.job import Job
@@ -193,6 +193,16 @@ def test_a_job_whose_tables_nobody_has_made(company: dict[str, Databases]) -> No
     ]
 
 
+def test_a_cursor_that_cannot_help_since_rows_become_due_by_time(company: dict[str, Databases]) -> None:
+    """F12"""
+    where = "updated_at < now() - interval '2 hours'"
+
+    (warned,) = findings(company["planner"], job(source__cursor="updated_at", source__where=where), level="warning")
+
+    assert warned.startswith("job intent: source.where has now(), so rows become due without a change")
+    assert findings(company["planner"], job(source__where=where)) == []
+
+
 def test_mlflow_that_does_not_answer(company: dict[str, Databases], monkeypatch: pytest.MonkeyPatch) -> None:
     def away() -> Any:
         raise Unavailable("MLflow at http://mlflow:5000 does not answer")
@@ -228,6 +238,36 @@ def test_an_image_that_nobody_built_and_containers_of_runs_that_are_over(
     ]
     assert list(repair(company["planner"], [job(runner="docker")])) == ["job intent: removed inference-intent-run3"]
     assert removed == left
+
+
+def test_a_run_whose_clock_was_ahead(company: dict[str, Databases], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A4"""
+    pipeline = Pipeline(company["planner"], JOB)
+    with monkeypatch.context() as ahead:
+        ahead.setitem(plan.SQL, "source_time", "SELECT timestamptz '2099-12-31 23:59:58Z'")
+        pipeline.run()
+
+    (said,) = findings(company["planner"])
+
+    assert re.fullmatch(
+        r"job intent: run 1 looked at 2099-12-31 23:59:58 UTC by the clock of connection predictions, where it is "
+        r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC now: that clock was ahead\. The next run searches without a window; .*",
+        said,
+    )
+    pipeline.run()
+    assert findings(company["planner"]) == []
+
+
+def test_an_image_of_another_protocol(company: dict[str, Databases], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(RUNNERS, "docker", Runner(RUNNERS["docker"].run, image.find))
+    monkeypatch.setattr(
+        Champion, "tags", lambda self, version: {image.NAME: "inference/intent:0a", image.ID: "sha256:1"}, raising=False
+    )
+
+    (said,) = findings(company["planner"], job(runner="docker"), level="error")
+
+    assert said.startswith("intent version 1: its image inference/intent:0a has protocol none, and this code has ")
+    assert said.endswith("Run: python -m inference image build intent:1")
 
 
 def test_a_disk_that_is_nearly_full(company: dict[str, Databases], monkeypatch: pytest.MonkeyPatch) -> None:

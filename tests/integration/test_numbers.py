@@ -111,8 +111,8 @@ def test_arrays_carry_the_same_values_as_rows(
 def test_only_pages_of_numbers_without_a_null_are_read_as_arrays(
     databases: Databases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A missing integer has no array: its page is read row by row, and the next as arrays again."""
-    create(databases, [*ROWS[:2], "true, NULL, 1, 1, 1, 1, 1", "true, 1, 1, 1, 1, 1, 1", *ROWS[4:]])
+    """A missing boolean has no array: its page is read row by row, and the next as arrays again."""
+    create(databases, [*ROWS[:2], "NULL, 1, 1, 1, 1, 1, 1", "true, 1, 1, 1, 1, 1, 1", *ROWS[4:]])
     fetched = []
     original = read.Reader._fetch
 
@@ -128,7 +128,7 @@ def test_only_pages_of_numbers_without_a_null_are_read_as_arrays(
 
     assert counts(databases, planned.run_id) == {"planned": 6, "predicted": 6}
     assert fetched == [(2, 4)]
-    assert sql(databases, "SELECT id, b FROM prediction.intent WHERE b IS NULL") == [(3, None)]
+    assert sql(databases, "SELECT id, a FROM prediction.intent WHERE a IS NULL") == [(3, None)]
 
 
 @pytest.mark.parametrize("arrays", [True, False])

@@ -91,6 +91,8 @@ def test_another_search_and_another_model_keep_their_own_last_run(databases: Dat
     age(databases)
 
     assert removed(databases) == []
+    assert sql(databases, "SELECT count(DISTINCT (search_hash, model_id)) FROM prediction.run") == [(3,)]
+    assert run_row(databases, first.run().run_id)["sweep"]
     touch(databases, 1)
     assert run_row(databases, first.run().run_id)["window_start"] is not None
 

@@ -165,8 +165,8 @@ def test_an_alias_becomes_a_fetched_version_with_a_whole_row(
     assert rows == [
         (
             found.model_id, "shout", "1", path.name, runs[0], source, python_version(), ["mlflow-skinny", "pandas"],
-            [{"name": "text", "type": "string", "dtype": "object", "required": True},
-             {"name": "age", "type": "long", "dtype": "int64", "required": False}],
+            [{"name": "text", "type": "string", "dtype": "object", "required": True, "declared": None},
+             {"name": "age", "type": "long", "dtype": "int64", "required": False, "declared": None}],
             [{"name": "prediction", "type": "text", "required": True}], False,
         )
     ]  # fmt: skip
@@ -229,6 +229,21 @@ def test_an_unknown_model_alias_or_version_is_named(
     assert message.startswith(f"{what} (MLflow at {registry.address}: ")
     assert message.endswith("python -m inference models register --help")
     assert sql(databases, "SELECT FROM prediction.model") == []
+
+
+def test_a_version_that_older_code_has_judged_is_judged_again(databases: Databases, registry: Registry) -> None:
+    """F16: its row said that a pickle under another name is none, and nothing of what an array holds."""
+    whole = resolve(databases, registry, "pickled", allow_pickle=True)
+    sql(databases, "UPDATE prediction.model SET pickled = false, inputs = CAST(:inputs AS jsonb)",
+        inputs='[{"name": "text", "type": "string", "dtype": "object", "required": true}]')  # fmt: skip
+
+    with pytest.raises(ModelError, match=r"^pickled version 1: is loaded by unpickling"):
+        resolve(databases, registry, "pickled")
+
+    assert sql(databases, "SELECT model_id, pickled, inputs -> 0 ? 'declared' FROM prediction.model") == [
+        (whole.model_id, True, True)
+    ]
+    assert resolve(databases, registry, "pickled", allow_pickle=True) == whole
 
 
 def test_a_pickle_is_refused_unless_the_job_allows_it(databases: Databases, registry: Registry) -> None:

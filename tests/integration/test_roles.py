@@ -110,8 +110,9 @@ def test_a_model_with_another_output_waits_for_the_owner(company: Company) -> No
     with pytest.raises(ConfigurationError) as raised:
         company.plan("2", newer, mode="rescore")
     assert str(raised.value) == (
-        "the tables of job 'intent' are not there, or do not have every output of intent version 2, and this role may "
-        "not change them. As the owner of the schema: python -m inference db prepare intent"
+        "the tables of job 'intent' are not there, or do not have every output of intent version 2 or the source's "
+        "present key, and this role may not change them. As the owner of the schema: python -m inference db prepare "
+        "intent"
     )
     plan.prepare(company.owner, JOB, newer)
     planned = company.plan("3", newer, mode="rescore")
@@ -293,6 +294,58 @@ def test_a_shard_cannot_open_a_run_that_is_over(midway: Company) -> None:
     sql(midway.predictor, "UPDATE prediction.run SET state = 'predicting' WHERE run_id = 1")
 
     assert run_row(midway.admin, 1)["state"] == "published"
+
+
+@pytest.mark.parametrize("relation", ["message", "shown"])
+def test_the_right_to_read_the_named_columns_is_enough(company: Company, relation: str) -> None:
+    """F17. The key, the inputs, the cursor, and what `where` and `cost` use: nothing else is asked for."""
+    sql(company.admin, "ALTER TABLE message ADD ssn text; CREATE VIEW shown AS SELECT * FROM message")
+    sql(company.admin, "REVOKE SELECT ON message FROM prediction_predictor, prediction_reader")
+    columns = "id, text, updated_at, channel"
+    sql(company.admin, f"GRANT SELECT ({columns}) ON {relation} TO prediction_predictor, prediction_reader")
+    a_job = job(
+        name="narrow", source__relation=relation, source__cursor="updated_at", source__where="channel IS NULL",
+        source__on_delete="delete",
+    )  # fmt: skip
+    plan.prepare(company.owner, a_job, company.model)
+
+    for number, expected in enumerate((251, 0)):
+        planned = plan.plan(company.planner, a_job, Request(), company.model, Caller("airflow", str(number), True))
+        for each in planned.shards:
+            shard.run(company.predictor, planned.run_id, planned.generation, each, lambda work: Digest())
+            check.check(company.planner, planned.run_id)
+            publish.publish(company.planner, planned.run_id)
+        assert planned.planned == expected
+    current = "SELECT is_current, count(*) FROM prediction.narrow__current GROUP BY 1"
+    assert sql(company.reader, current) == [(True, 251)]
+
+
+def test_another_definition_of_current_waits_for_the_owner_and_stops_no_run(
+    company: Company, caplog: pytest.LogCaptureFixture
+) -> None:
+    """After an upgrade, or with another `where`: the planner may not replace the owner's function."""
+    company.run("1")
+    a_job = job(history="append", source__on_delete="delete", source__where="id > 0")
+
+    for expected in (True, False):
+        caplog.clear()
+        plan.plan(company.planner, a_job, Request(), company.model, Caller("airflow", f"with {expected}", True))
+        assert ("python -m inference db prepare intent" in caplog.text) == expected
+        plan.prepare(company.owner, a_job, company.model)
+
+
+def test_shards_need_no_right_to_a_view(company: Company) -> None:
+    """Plan reads it once, and the work list has what they need."""
+    sql(company.admin, "CREATE VIEW shown AS SELECT id, text FROM message")
+    sql(company.admin, "GRANT SELECT ON shown TO prediction_planner")
+    a_job = job(name="seen", source__relation="shown")
+    plan.prepare(company.owner, a_job, company.model)
+    planned = plan.plan(company.planner, a_job, Request(), company.model, Caller("airflow", "1", True))
+
+    shard.run(company.predictor, planned.run_id, planned.generation, 1, lambda work: Digest())
+
+    assert check.check(company.planner, planned.run_id).state == "checked"
+    assert publish.publish(company.planner, planned.run_id).state == "published"
 
 
 # Row-level security on the source

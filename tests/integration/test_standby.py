@@ -81,8 +81,7 @@ class Replicated:
         # Reading a row takes 10 ms, so that a page lasts long enough to be in the way.
         sql(
             self.databases,
-            "CREATE FUNCTION slowly(bigint) RETURNS boolean STABLE LANGUAGE sql AS 'SELECT pg_sleep(0.01) IS NOT NULL';"
-            "CREATE VIEW slow AS SELECT id, text, updated_at FROM message WHERE slowly(id)",
+            "CREATE FUNCTION slowly(bigint) RETURNS boolean STABLE LANGUAGE sql AS 'SELECT pg_sleep(0.01) IS NOT NULL'",
             "primary",
         )
         self.standby = standby
@@ -153,7 +152,7 @@ def test_plan_and_read_work_on_a_standby(replicated: Replicated) -> None:
 def test_a_page_that_is_cancelled_by_recovery_is_read_again(replicated: Replicated) -> None:
     databases = replicated.databases
     sizes = {"chunk_rows": 20, "batch_rows": 20}
-    pipeline = Pipeline(databases, job(cost="1", sizes=sizes, source__connection="company", source__relation="slow"))
+    pipeline = Pipeline(databases, job(cost="1", sizes=sizes, source__connection="company", source__where="slowly(id)"))
     planned = pipeline.plan()
 
     with replicated.disturbed(3):
@@ -167,7 +166,7 @@ def test_a_page_that_is_cancelled_by_recovery_is_read_again(replicated: Replicat
 
 def test_a_plan_that_is_cancelled_by_recovery_says_so_and_leaves_nothing(replicated: Replicated) -> None:
     databases = replicated.databases
-    pipeline = Pipeline(databases, job(cost="1", source__connection="company", source__relation="slow"))
+    pipeline = Pipeline(databases, job(cost="1", source__connection="company", source__where="slowly(id)"))
 
     with replicated.disturbed(1), pytest.raises(Unavailable, match="connection 'company': "):
         pipeline.plan()
@@ -177,3 +176,20 @@ def test_a_plan_that_is_cancelled_by_recovery_says_so_and_leaves_nothing(replica
     replicated.caught_up()
     assert counts(databases, pipeline.run().run_id) == {"planned": ROWS, "predicted": ROWS}
     assert_current(databases, "primary")
+
+
+def test_a_primary_and_its_standby_are_told_apart(replicated: Replicated) -> None:
+    """F3: one address but for `target_session_attrs`; their system identifiers and databases are equal."""
+    urls = [replicated.databases.url(name) for name in ("primary", "company")]
+    hosts = f"?host={HOST},{HOST}&port={urls[0].port},{urls[1].port}"
+    address = urls[0].set(host=None, port=None).render_as_string(hide_password=False) + hosts
+    both = Databases(
+        {"main": f"{address}&target_session_attrs=primary", "copy": f"{address}&target_session_attrs=standby"}
+    )
+
+    assert sql(both, "SELECT pg_is_in_recovery()", "main") == [(False,)]
+    assert sql(both, "SELECT pg_is_in_recovery()", "copy") == [(True,)]
+    assert not both.same("main", "copy")
+    assert Databases({"one": f"{address}&target_session_attrs=standby", "two": urls[1].render_as_string(False)}).same(
+        "one", "two"
+    )

@@ -33,7 +33,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ("name", "a" * 41, "String should match pattern"),
     ("name", "other", "name: 'other' must be the file's name, 'intent'"),
     ("description", "", "description: '': String should have at least 1 character"),
-    ("description", 5, "description: 5: Input should be a valid string"),
+    ("description", 5, 'description: write "5" in quotes: YAML reads it as 5'),
     ("owner", "a\0b", "owner: 'a\\x00b': contains a NUL character"),
     ("owner", "\ud800", "owner: '\\ud800': Input should be a valid string"),
     ("tags", "one", "tags: 'one': Input should be a valid tuple"),
@@ -50,9 +50,9 @@ WRONG: list[tuple[str, Any, str]] = [
     ("source.key", "id", "source.key: 'id': Input should be a valid tuple"),
     ("source.key", ["id", "id"], "source: key: 'id' is listed twice"),
     ("source.inputs", ["text", "text"], "source: inputs: 'text' is listed twice"),
-    ("source.inputs", [1], "source.inputs.0: 1: Input should be a valid string"),
-    ("source.where", "id IN (SELECT 1)", "source.where: 'id IN (SELECT 1)': 'SELECT' is not allowed"),
-    ("source.where", "true; DROP TABLE x", "source.where: 'true; DROP TABLE x': at character 5"),
+    ("source.inputs", [1], 'source.inputs.0: write "1" in quotes: YAML reads it as 1'),
+    ("source.where", "id IN (SELECT 1)", "source.where: 'id IN (SELECT 1)': a subselect is not allowed"),
+    ("source.where", "true; DROP TABLE x", "'true; DROP TABLE x': is not one closed expression: syntax error"),
     ("source.where", "", "source.where: '': String should have at least 1 character"),
     ("source.lookback", "1 hour", "source.lookback: '1 hour': not a duration: a whole number with s, min, h or d"),
     ("source.lookback", 60, "source.lookback: 60: not a duration"),
@@ -75,8 +75,9 @@ WRONG: list[tuple[str, Any, str]] = [
     ("sizes.shard_rows", "50000", "sizes.shard_rows: '50000': Input should be a valid integer"),
     ("sizes.chunk_bytes", 10, "sizes.chunk_bytes: 10: Input should be greater than or equal to 1024"),
     ("sizes.max_shards", 1001, "sizes.max_shards: 1001: Input should be less than or equal to 1000"),
-    ("cost", "length(text", "cost: 'length(text': '(' is not closed"),
-    ("cost", 1, "cost: 1: Input should be a valid string"),
+    ("cost", "length(text", "cost: 'length(text': is not one closed expression: syntax error at end of input"),
+    ("cost", 1, 'cost: write "1" in quotes: YAML reads it as 1'),
+    ("owner", ["a"], "owner: ['a']: Input should be a valid string"),
     ("max_planned_rows", -1, "max_planned_rows: -1: Input should be greater than or equal to 1"),
     ("hold_timeout", "soon", "hold_timeout: 'soon': not a duration"),
     ("history", "all", "history: 'all': Input should be 'none' or 'append'"),
@@ -98,7 +99,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ("checks.outputs", {"x": {"min": float("nan")}}, "checks.outputs.x.min: nan: Input should be a finite number"),
     ("checks.outputs", {"x": {"min": 2, "max": 1}}, "checks.outputs.x: min 2 is above max 1: no value would do"),
     ("max_planned_rows", True, "max_planned_rows: True: Input should be a valid integer"),
-    ("owner", datetime.date(2024, 1, 1), "owner: datetime.date(2024, 1, 1): Input should be a valid string"),
+    ("owner", datetime.date(2024, 1, 1), 'owner: write "2024-01-01" in quotes: YAML reads it as 2024-01-01, a date'),
 ]
 
 
@@ -126,6 +127,35 @@ def test_a_wrong_field_is_named_with_its_value_and_what_is_allowed(
     assert str(caught.value).startswith("intent.yaml: ")
     assert wanted in str(caught.value)
     assert "pydantic" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "field", "word", "read"),
+    [
+        ("source: {relation: m, key: [id], inputs: [text, no]}", "source.inputs.1", "no", "false"),
+        ("source: {relation: m, key: [on], inputs: [text]}", "source.key.0", "on", "true"),
+        ("source: {relation: m, key: [id], inputs: [~, text]}", "source.inputs.0", "~", "null"),
+        ("source: {relation: m, key: [id], inputs: [NULL]}", "source.inputs.0", "NULL", "null"),
+        ("source: {relation: m, key: [id], inputs: [text], cursor: off}", "source.cursor", "off", "false"),
+        ("source: {relation: m, key: [0x1F], inputs: [text]}", "source.key.0", "0x1F", "31"),
+        ("source: {relation: m, key: [12:30], inputs: [text]}", "source.key.0", "12:30", "750"),
+        ("source: {relation: m, key: [2024-12-31], inputs: [a]}", "source.key.0", "2024-12-31", "2024-12-31, a date"),
+        ("checks: {outputs: {label: {values: [yes, 'no']}}}", "checks.outputs.label.values.0", "yes", "true"),
+        ("checks: {outputs: {a: {min: 1}, no: {values: ['x']}}}", "checks.outputs", "no", "false"),
+        ("checks: {outputs: {007: {values: ['x']}}}", "checks.outputs", "007", "7"),
+        ("shared: &x [no]\nsource: {relation: m, key: *x, inputs: [text]}", "source.key.0", "no", "false"),
+    ],
+)  # fmt: skip
+def test_words_that_yaml_reads_as_something_else(tmp_path: Path, line: str, field: str, word: str, read: str) -> None:
+    """F22"""
+    rest = {name: value for name, value in RIGHT.items() if not line.startswith(name) and f"\n{name}:" not in line}
+    path = tmp_path / "intent.yaml"
+    path.write_text(yaml.safe_dump(rest) + line, encoding="utf-8")
+
+    with pytest.raises(JobError) as caught:
+        load(path)
+
+    assert f'  {field}: write "{word}" in quotes: YAML reads it as {read}\n' in str(caught.value) + "\n"
 
 
 CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [

@@ -17,6 +17,7 @@ from inference.database import Databases
 from inference.errors import ConfigurationError, ModelError, RetryableError, Unavailable
 from inference.job import Job
 from inference.model import Image, Model
+from inference.protocol import PROTOCOL
 from inference.registry import Version
 from services.files import free_port
 from tests.stub import job
@@ -242,7 +243,7 @@ def test_plan_refuses_a_version_whose_image_is_in_no_registry_with_the_command()
             self.name = name
 
         def tags(self, version: Version) -> dict[str, str]:
-            return {image.NAME: self.name, image.ID: "sha256:1"}
+            return {image.NAME: self.name, image.ID: "sha256:1", image.NUMBER: str(PROTOCOL)}
 
     def ready(name: str) -> Model:
         version = Version("intent", "3", "models:/m-1", None)

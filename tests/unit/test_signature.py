@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from inference.errors import ModelError
-from inference.signature import Input, Output, Signature, match, parse
+from inference.signature import Input, Output, Signature, complete, match, parse
 from inference.source import Column
 
 TEXT = [{"type": "string", "name": "text", "required": True}]
@@ -77,11 +78,69 @@ def test_several_outputs_and_optional_inputs_keep_their_order_and_names() -> Non
             Input("body", "string", "object", True),
             Input("customer", "long", "int64", True),
             Input("sent", "datetime", "datetime64[us]", False),
-            Input("weights", "array", "object", True),
+            Input("weights", "array", "object", True, {"type": "array", "items": {"type": "double"}}),
         ),
         (Output("Intent des Kunden", "text", True), Output('con"fidence', "double precision", True)),
     )
     assert Signature.from_json(*map(json.loads, signature.to_json())) == signature
+
+
+def test_inputs_that_older_code_stored_are_completed_by_the_loaded_model() -> None:
+    """F1: without the type of its items, an array could not be judged."""
+    chances = {"type": "map", "values": {"type": "long"}, "name": "chances", "required": True}
+    inputs = [*TEXT, array({"type": "double"}, "weights"), chances]
+    whole = parsed([{"type": "string"}], inputs)
+    stored, outputs = map(json.loads, whole.to_json())
+    old = [{key: value for key, value in item.items() if key != "declared"} for item in stored]
+    model = SimpleNamespace(metadata=SimpleNamespace(signature=SimpleNamespace(inputs=Schema(json.dumps(inputs)))))
+
+    found = Signature.from_json(old, outputs)
+
+    assert [item.declared for item in found.inputs] == [None, None, None]
+    assert complete(found.inputs, model) == list(whole.inputs)
+    assert complete(found.inputs, object()) == list(found.inputs)
+
+
+class Schema:
+    """Of MLflow."""
+
+    def __init__(self, text: str) -> None:
+        self.to_json = lambda: text
+
+
+@pytest.mark.parametrize(
+    ("kind", "taken", "refused"),
+    [
+        ({"type": "float"}, ["_float4", "jsonb"], ["_float8", "_int2", "_text", "float4", "text"]),
+        ({"type": "double"}, ["_float4", "_float8", "_int2", "_int4", "json"], ["_int8", "_numeric", "_text"]),
+        ({"type": "array", "items": {"type": "long"}}, ["_int2", "_int8", "jsonb"], ["_float8"]),
+        ({"type": "string"}, ["_text", "_varchar", "_name", "_uuid", "jsonb"], ["_enum", "_int4", "_jsonb"]),
+        ({"type": "datetime"}, ["_date", "_timestamp", "_timestamptz"], ["jsonb", "_text", "_time"]),
+        ({"type": "binary"}, ["_bytea"], ["jsonb", "_text"]),
+        ({"type": "any"}, ["_numeric", "_interval", "_jsonb", "json"], ["_hstore", "text"]),
+        ({"type": "map", "values": {"type": "long"}}, ["jsonb", "_jsonb", "_json"], ["_text", "_hstore"]),
+    ],
+    ids=json.dumps,
+)
+def test_items_of_an_array_follow_the_table_of_columns(
+    kind: dict[str, Any], taken: list[str], refused: list[str]
+) -> None:
+    """F13."""
+    signature = parsed([{"type": "string"}], [array(kind, "text")])
+
+    for name in taken:
+        match(signature, {"text": column(name)}, ["text"], "m")
+    for name in refused:
+        with pytest.raises(ModelError, match=rf"^m: input 'text' is array of .*; the source's column is {name}, and"):
+            match(signature, {"text": column(name)}, ["text"], "m")
+
+
+def test_json_that_would_have_to_hold_bytes_or_moments_is_refused() -> None:
+    """F33."""
+    due = {"type": "object", "properties": {"due": {"type": "datetime", "required": True}}, "name": "text"}
+
+    with pytest.raises(ModelError, match=r"^m: input 'text' holds datetime, which JSON has not"):
+        match(parsed([{"type": "string"}], [due]), {"text": column("jsonb")}, ["text"], "m")
 
 
 @pytest.mark.parametrize("signature", [None, {}, {"inputs": json.dumps(TEXT)}, {"outputs": json.dumps(TEXT)}])

@@ -98,6 +98,8 @@ def test_the_child_gets_its_connections_and_nothing_else_of_this_process(
     monkeypatch.setenv("PYTHONPATH", "/planted")
     monkeypatch.setenv("INFERENCE_STATE", str(tmp_path / "state"))
     monkeypatch.setenv("TZ", "Asia/Seoul")
+    monkeypatch.setenv("PGSERVICEFILE", "/services")  # without it `?service=one` would lead nowhere, or elsewhere
+    monkeypatch.setenv("PGPASSWORD", "planted")
 
     run(monkeypatch, python(tmp_path, code), shop="postgresql://shop:s@shop.example/shop")
 
@@ -117,7 +119,8 @@ def test_the_child_gets_its_connections_and_nothing_else_of_this_process(
     assert "planted" not in json.dumps(environment)
     allowed = {*own, *venv._PASSED, *process._THREADS, "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE",
                "MLFLOW_DISABLE_SCHEMA_DETAILS", "MLFLOW_DISABLE_TELEMETRY", "LC_CTYPE"}  # fmt: skip
-    assert {name for name in environment if not name.startswith("OPENBLAS_")} <= allowed
+    assert environment["PGSERVICEFILE"] == "/services"
+    assert {name for name in environment if not name.startswith(("OPENBLAS_", "PG"))} <= allowed
 
 
 def test_a_shard_gets_the_connections_of_its_own_role_under_the_names_that_it_knows(
