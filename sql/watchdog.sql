@@ -1,9 +1,10 @@
 -- Signs of life of what starts, and an end of what stands still.
 
+-- Without a lock: a predecessor that was stopped in the middle of a transaction keeps the row until the next attempt
+-- ends its session.
 -- name: attempt
-UPDATE prediction.shard SET heartbeat = clock_timestamp()
-WHERE run_id = %(run_id)s AND generation = %(generation)s AND shard = %(shard)s
-RETURNING attempt;
+SELECT attempt FROM prediction.shard
+WHERE run_id = %(run_id)s AND generation = %(generation)s AND shard = %(shard)s;
 
 -- The shard's process begins with a number of its own.
 -- name: starting
