@@ -53,7 +53,7 @@ def starting(databases: Databases, run_id: int, generation: int, shard: int) -> 
 
 @contextmanager
 def _repeated(databases: Databases, act: Callable[[Connection], None], failed: str) -> Iterator[None]:
-    """Do this at once and every few seconds, in a transaction and a thread of its own, for as long as the block lasts."""
+    """Do this now and every few seconds, in a transaction and a thread of its own, for as long as the block lasts."""
     over = threading.Event()
 
     def repeat() -> None:
