@@ -25,7 +25,7 @@ from chaos.table import REBUILDS
 from chaos.trial import Trial
 
 MUTANT_SEEDS = 100
-ENOUGH = 8  # seeds, among which every point is reached
+ENOUGH, MANY = 8, 20  # seeds, among which every point is reached, and everything is done to the company's table
 
 
 def main() -> int:
@@ -41,7 +41,8 @@ def main() -> int:
 
 def run(seeds: list[int], mutant: str, again: bool) -> int:
     ledger, failed, started = Ledger(mutant), 0, time.monotonic()
-    ran, never = 0, {*POINTS, *BOUNDARIES, "commit:page", "commit:advance", "registry", *REBUILDS, *ALTERATIONS}
+    ran, never = 0, {*POINTS, *BOUNDARIES, "commit:page", "commit:advance", "registry"}
+    never |= {*REBUILDS, *ALTERATIONS} if len(seeds) >= MANY else set()
     with Server() as server:
         for seed in seeds:
             if str(seed) in ledger.passed and not again:
@@ -68,7 +69,7 @@ def run(seeds: list[int], mutant: str, again: bool) -> int:
                 ledger.note(seed, str(verdict))
     blind = ran >= ENOUGH and bool(never)
     if blind:
-        print(f"points that no seed reached, so that nothing struck there: {', '.join(sorted(never))}", flush=True)
+        print(f"points that no seed reached, or nothing that was done: {', '.join(sorted(never))}", flush=True)
     print(f"in {time.monotonic() - started:.0f} s; logs are in {STATE}", file=sys.stderr, flush=True)
     print(f"{len(seeds)} seeds, {len(seeds) - failed} passed, {failed} failed", flush=True)
     return 1 if failed or blind else 0
