@@ -25,6 +25,8 @@ from chaos.table import REBUILDS
 from chaos.trial import Trial
 
 MUTANT_SEEDS = 100
+HARNESS = "FAILED: the harness itself"
+MOST = 10  # violations to show
 ENOUGH, MANY = 8, 20  # seeds, among which every point is reached, and everything is done to the company's table
 
 
@@ -55,13 +57,13 @@ def run(seeds: list[int], mutant: str, again: bool) -> int:
                 verdict = trial.run()
             except Exception:
                 failed += 1
-                print(f"seed {seed}: FAILED: the harness itself: {traceback.format_exc()}", flush=True)
+                print(f"seed {seed}: {HARNESS}: {traceback.format_exc()}", flush=True)
                 continue
             print(verdict, flush=True)
             never -= verdict.points.keys()
             if verdict.violations:
                 failed += 1
-                for violation in verdict.violations:
+                for violation in verdict.violations[:MOST]:
                     print(f"    {violation}", flush=True)
                 if mutant:
                     break
@@ -78,14 +80,16 @@ def run(seeds: list[int], mutant: str, again: bool) -> int:
 def check_mutants() -> int:
     """Each mutant must make a seed fail; says which one killed it."""
     survivors = []
+    STATE.mkdir(parents=True, exist_ok=True)
     wanted = [name for name in os.environ["MUTANTS"].split() if name in MUTANTS] or list(MUTANTS)
     for name in wanted:
         environment = {**os.environ, "CHAOS_MUTANT": name, "SEEDS": str(MUTANT_SEEDS)}
         environment.pop("SEED", None)
-        done = subprocess.run(
-            [sys.executable, "-m", "chaos"], env=environment, check=False, capture_output=True, text=True
-        )
-        killer = next((line for line in done.stdout.splitlines() if "FAILED" in line), "")
+        output = STATE / f"mutant-{name}.txt"
+        with output.open("w") as file:
+            subprocess.run([sys.executable, "-m", "chaos"], env=environment, check=False, stdout=file, stderr=file)
+        failed = [line for line in output.read_text().splitlines() if "FAILED" in line]
+        killer = next((line for line in failed if HARNESS not in line), "")
         print(f"mutant {name}: " + (f"killed by {killer}" if killer else f"SURVIVED {MUTANT_SEEDS} seeds"), flush=True)
         survivors += [] if killer else [name]
     print(f"{len(wanted)} mutants, {len(wanted) - len(survivors)} killed", flush=True)
