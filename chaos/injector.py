@@ -12,14 +12,15 @@ from multiprocessing.connection import Listener
 
 from chaos.company import Company
 from chaos.registry import Registry
-from chaos.scenario import Fault
+from chaos.scenario import ALTERATIONS, Fault
 from chaos.server import Server
+from chaos.table import REBUILDS
 
 SIGNALS = {"kill": signal.SIGKILL, "terminate": signal.SIGTERM, "stop": signal.SIGSTOP}
 
 
 class Injector:
-    """`seen` counts every point that was reached; `log` says what struck where."""
+    """`seen` counts every point that was reached, and what the company did there; `log` says what struck where."""
 
     def __init__(self, server: Server, log: Callable[[str], None]) -> None:
         self.server = server
@@ -97,8 +98,15 @@ class Injector:
         elif action == "disk full":
             self.server.fill()
             self._last(fault.hits, self.server.free)
-        elif action in ("drop column", "change type") and self.company.alter(action):
+        elif action in REBUILDS:
+            self._note(action, self.company.rebuild(action))
+        elif action in ALTERATIONS and self._note(action, self.company.alter(action)):
             self._last(fault.hits, self._restore_meanwhile)
+
+    def _note(self, action: str, done: bool) -> bool:
+        self.seen[action] += done
+        self._log(f"{action}: {'done' if done else 'somebody was in the way'}")
+        return done
 
     def _signal(self, action: str, pid: int, hits: int) -> None:
         with suppress(ProcessLookupError):

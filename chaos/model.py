@@ -19,9 +19,10 @@ TEXT = (
     [("seen_text", "string"), ("seen_amount", "long"), ("digest", "string")],
 )
 NUMBERS = (
-    [("amount", "long"), ("price", "double")],
-    [("seen_amount", "long"), ("seen_price", "double"), ("score", "double")],
+    [("amount", "{amount}"), ("price", "double")],
+    [("seen_amount", "{amount}"), ("seen_price", "double"), ("score", "double")],
 )
+TYPES = {"bigint": "long", "double precision": "double"}
 
 
 class Stub:
@@ -44,13 +45,15 @@ class Stub:
         return pd.DataFrame({"seen_text": data["text"], "seen_amount": amounts, "digest": digests})
 
 
-def write_files(folder: Path, version: int, numbers: bool) -> None:
+def write_files(folder: Path, version: int, numbers: bool, amount: str) -> None:
     """What MLflow would have logged."""
     folder.mkdir(parents=True)
     inputs, outputs = NUMBERS if numbers else TEXT
     sides = {"inputs": inputs, "outputs": outputs}
     signature = {
-        side: json.dumps([{"name": name, "type": kind, "required": True} for name, kind in columns])
+        side: json.dumps(
+            [{"name": name, "type": kind.format(amount=TYPES[amount]), "required": True} for name, kind in columns]
+        )
         for side, columns in sides.items()
     }
     content = {"flavors": {"python_function": {"loader_module": "stub"}}, "signature": signature}

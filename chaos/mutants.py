@@ -1,4 +1,4 @@
-"""Five ways to break what the pipeline promises. Each must make the harness fail: `make chaos MUTANTS=1`.
+"""Eight ways to break what the pipeline promises. Each must make the harness fail: `make chaos MUTANTS=1`.
 
 Applied only in the harness's own entry modules, which get the name from the environment variable CHAOS_MUTANT.
 """
@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime, timezone
 from typing import Any
 
 import numpy as np
 from psycopg2 import extras
 from sqlalchemy.engine import Connection
 
-from inference import check, publish, queries, read, work, write
+from inference import check, plan, publish, queries, read, work, write
+from inference.job import Job
+from inference.model import Model
 from inference.rows import HASH, Chunk
 
 
@@ -88,12 +91,42 @@ def sentinel() -> None:
     check.SQL["sentinels"] = "SELECT true"
 
 
+def lock() -> None:
+    """Nobody waits for whoever rewrites the source before taking a snapshot."""
+    queries.load("source")["lock"] = "SELECT 1"
+
+
+def window() -> None:
+    """A window starts at the last complete run of this version and source, whatever other runs came after it."""
+    queries.load("plan")["last_complete"] = """
+        SELECT source_time, clock_offset, true AS same FROM prediction.run
+        WHERE job = %(job)s AND complete AND model_id = %(model_id)s
+          AND definition->'source' = CAST(%(source)s AS jsonb)
+        ORDER BY run_id DESC LIMIT 1"""
+
+
+def clock() -> None:
+    """Times of the source are compared whatever its clock was when they were taken, also those that are yet to come."""
+    blocks, start, due = queries.load("plan"), plan._window_start, plan._sweep_is_due
+    blocks["last_complete"] = blocks["last_complete"].replace("r.clock_offset", "NULL AS clock_offset", 1)
+    blocks["last_sweep"] = "SELECT max(source_time) FROM prediction.run WHERE job = %(job)s AND complete AND sweep"
+
+    def window_start(here: Connection, job: Job, model: Model, clock: plan.Clock) -> datetime | None:
+        return start(here, job, model, replace(clock, time=datetime.max.replace(tzinfo=timezone.utc)))
+
+    plan._window_start = window_start
+    plan._sweep_is_due = lambda here, job, now: due(here, job, datetime.now(timezone.utc))
+
+
 MUTANTS: dict[str, Callable[[], None]] = {
     "attempt": attempt,
     "publication": publication,
     "hash": hash_of_plan,
     "watermark": watermark,
     "sentinel": sentinel,
+    "lock": lock,
+    "window": window,
+    "clock": clock,
 }
 
 

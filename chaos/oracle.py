@@ -8,12 +8,14 @@ import re
 import uuid
 from collections import Counter
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from chaos.model import POISON
-from chaos.scenario import Scenario
+from chaos.scenario import HIDDEN
 
 TEXT, NUMBERS = ["text", "amount"], ["amount", "price"]
+LASTS = timedelta(seconds=3)  # a transaction of the writers, the late one apart
 
 
 @dataclass(frozen=True)
@@ -75,27 +77,72 @@ def judge_prediction(prediction: Prediction, inputs: list[str]) -> list[str]:
     return violations
 
 
-def judge(cursor: Any, source: Any, scenario: Scenario, champion: int) -> list[str]:
+def judge(cursor: Any, source: Any, job: dict[str, Any], champion: int) -> list[str]:
     """All violations after the last run. `cursor`: of the predictions, `source`: of the company."""
-    inputs = scenario.job["source"]["inputs"]
     found = predictions(cursor)
-    source.execute("SELECT id, text, amount, price FROM message")
-    rows = {row[0]: dict(zip(("id", "text", "amount", "price"), row)) for row in source.fetchall()}
-    present = {key: tuple(row[name] for name in inputs) for key, row in rows.items()}
-    quarantined, violations = _quarantine(cursor, scenario, present)
-    violations += [text for prediction in found for text in judge_prediction(prediction, inputs)]
-    by_key = {prediction.key: prediction for prediction in found}
-    if len(by_key) != len(found):
-        violations.append(f"{len(found) - len(by_key)} rows are doubled")
-    for key, values in present.items():
-        violations += _row(scenario, key, values, by_key.get(key), quarantined.get(key), champion)
-    over = sorted(by_key.keys() - present.keys())
-    if over and scenario.job["source"]["on_delete"] == "delete":
+    violations = judge_rows(cursor, source, job, champion)
+    violations += [text for prediction in found for text in judge_prediction(prediction, job["source"]["inputs"])]
+    keys = {prediction.key for prediction in found}
+    if len(keys) != len(found):
+        violations.append(f"{len(found) - len(keys)} rows are doubled")
+    over = sorted(keys - _present(source, job, "infinity").keys())
+    if over and job["source"]["on_delete"] == "delete":
         violations.append(f"predictions of {len(over)} deleted rows are left over: {over[:5]}")
-    return violations + _runs(cursor, found) + _history(cursor, scenario, found) + _leftovers(cursor)
+    violations += _runs(cursor, found) + _history(cursor, job, found) + _leftovers(cursor)
+    return violations + _vanished(cursor, source)
 
 
-def _quarantine(cursor: Any, scenario: Scenario, present: dict[int, Any]) -> tuple[dict[int, str | None], list[str]]:
+def judge_rows(cursor: Any, source: Any, job: dict[str, Any], version: int, before: Any = "infinity") -> list[str]:
+    """Each row that is as it was at `before` has its prediction, or is in quarantine: so it is after every complete run
+    that begins then, sweep or not."""
+    present, by_key = _present(source, job, before), {prediction.key: prediction for prediction in predictions(cursor)}
+    quarantined, violations = _quarantine(cursor)
+    for key, values in present.items():
+        violations += _row(job, key, values, by_key.get(key), quarantined.get(key), version)
+    return violations
+
+
+def complete(cursor: Any, since: datetime) -> tuple[str, int] | None:
+    """`where` and the version of the last complete run that began after `since`; None if another one came after it."""
+    cursor.execute(
+        "SELECT r.complete, definition #>> '{source,where}', m.version::integer "
+        "FROM prediction.run r JOIN prediction.model m USING (model_id) "
+        "WHERE created_at > %s AND (complete OR state = 'published') ORDER BY finished_at DESC LIMIT 1",
+        (since,),
+    )
+    found = cursor.fetchone()
+    return found[1:] if found and found[0] else None
+
+
+def _present(source: Any, job: dict[str, Any], before: Any) -> dict[int, tuple[Any, ...]]:
+    """The inputs of the rows that the job is about, by key."""
+    where = job["source"]["where"] or "true"
+    source.execute(f"SELECT id, text, amount, price FROM message WHERE {where} AND updated_at < %s", (before,))
+    rows = {row[0]: dict(zip(("id", "text", "amount", "price"), row)) for row in source.fetchall()}
+    return {key: tuple(row[name] for name in job["source"]["inputs"]) for key, row in rows.items()}
+
+
+def _vanished(cursor: Any, source: Any) -> list[str]:
+    """No run counts a row as gone, or deletes its prediction, that was there all the time."""
+    source.execute("SELECT at, late FROM departed")
+    departed = source.fetchall()
+    cursor.execute(
+        "SELECT run_id, vanished, deleted, created_at, coalesce(finished_at, now()), definition #>> '{source,where}' "
+        "FROM prediction.run WHERE state <> 'failed'"
+    )
+    violations = []
+    for run, vanished, deleted, begun, ended, where in cursor.fetchall():
+        before = [(at, late) for at, late in departed if at < ended]
+        meanwhile = sum(late or at > begun - LASTS for at, late in before)
+        if vanished > meanwhile:
+            violations.append(f"run {run}: {vanished} rows vanished, and {meanwhile} were deleted meanwhile")
+        allowed = len(before) + (HIDDEN if where else 0)
+        if deleted > allowed:
+            violations.append(f"run {run}: {deleted} predictions were deleted, and {allowed} rows at most were gone")
+    return violations
+
+
+def _quarantine(cursor: Any) -> tuple[dict[int, str | None], list[str]]:
     """Hash by key of the open entries, and entries of rows that the model does not refuse."""
     cursor.execute("SELECT key[1]::bigint, input_hash, state, error, message, run_id FROM prediction.quarantine")
     entries = cursor.fetchall()
@@ -108,15 +155,15 @@ def _quarantine(cursor: Any, scenario: Scenario, present: dict[int, Any]) -> tup
 
 
 def _row(
-    scenario: Scenario,
+    job: dict[str, Any],
     key: int,
     values: tuple[Any, ...],
     prediction: Prediction | None,
     quarantined: Any,
     champion: int,
 ) -> list[str]:
-    inputs = scenario.job["source"]["inputs"]
-    hashed = None if scenario.append_only else input_hash(inputs, values)
+    inputs = job["source"]["inputs"]
+    hashed = None if job["source"]["changes"] == "none" else input_hash(inputs, values)
     if values[inputs.index("amount")] == POISON:
         if (prediction and prediction.seen == values) or quarantined != hashed:
             return [f"row {key} cannot be scored, and is not in quarantine with its present input"]
@@ -126,7 +173,7 @@ def _row(
     violations = []
     if prediction.input_hash != hashed or prediction.seen != values:
         violations.append(f"row {key}: predicted from {prediction.seen} by run {prediction.run_id}, is {values} now")
-    if scenario.job["model"]["on_new_version"] == "rescore" and prediction.version != champion:
+    if job["model"]["on_new_version"] == "rescore" and prediction.version != champion:
         violations.append(f"row {key}: predicted by version {prediction.version}, the alias means {champion}")
     return violations
 
@@ -154,8 +201,8 @@ def _runs(cursor: Any, found: list[Prediction]) -> list[str]:
     return violations
 
 
-def _history(cursor: Any, scenario: Scenario, found: list[Prediction]) -> list[str]:
-    if scenario.job["history"] == "none":
+def _history(cursor: Any, job: dict[str, Any], found: list[Prediction]) -> list[str]:
+    if job["history"] == "none":
         return []
     cursor.execute("SELECT id, run_id FROM prediction.chaos__history")
     times = Counter(cursor.fetchall()) + Counter((item.key, item.run_id) for item in found)

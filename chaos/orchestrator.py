@@ -40,7 +40,7 @@ class Order:
     job: dict[str, Any]
     caller: str
     external_id: str
-    row_limit: int | None
+    request: dict[str, Any]
     twice: str
     orphans: bool
     journal: Path
@@ -54,7 +54,7 @@ class Orchestrator:
     def __init__(self, place: Place, order: Order) -> None:
         self.place, self.order = place, order
         self.job = Job.model_validate(order.job)
-        self.request = Request(row_limit=order.row_limit)
+        self.request = Request(**order.request)
         self.control = settings.control(place)
         self.journal: dict[str, Any] = json.loads(order.journal.read_text()) if order.journal.exists() else {}
         self.reach("started")

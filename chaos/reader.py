@@ -16,7 +16,7 @@ VISIBLE = """
 SELECT (SELECT json_agg(v) FROM (
             SELECT run_id, count(*) AS rows, count(DISTINCT model_id) AS models, count(DISTINCT predicted_at) AS moments
             FROM prediction.chaos GROUP BY run_id) v),
-       (SELECT json_agg(r) FROM (SELECT run_id, state, predicted + reused AS written, deleted FROM prediction.run) r)
+       (SELECT json_agg(r) FROM (SELECT run_id, state, predicted + reused AS written FROM prediction.run) r)
 """
 
 
@@ -73,7 +73,7 @@ class Reader:
             before, now = self._rows.get(run, 0), rows.get(run, 0)
             if run in new:
                 written = runs[run]["written"]
-                least = written - runs[run]["deleted"] if len(new) == 1 else 0
+                least = written if len(new) == 1 else 0
                 if not least <= now <= written:
                     self._violation(f"run {run} is published with {written} rows, and {now} are visible")
             elif now > before or (now < before and not new):

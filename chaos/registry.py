@@ -19,7 +19,7 @@ SLOW = 0.5  # seconds
 class Registry:
     """Versions 1 and 2 of the model `stub`, the files of each in `folder`. `tell` hears of every call."""
 
-    def __init__(self, folder: Path, numbers: bool, tell: Callable[[], None]) -> None:
+    def __init__(self, folder: Path, numbers: bool, amount: str, tell: Callable[[], None]) -> None:
         self._folder = folder
         self._tell = tell
         self.champion = 1
@@ -27,7 +27,7 @@ class Registry:
         self.failure = ""  # `down`, `slow`, `500` or nothing
         self.reports = 0
         for version in (1, 2):
-            model.write_files(folder / str(version), version, numbers)
+            model.write_files(folder / str(version), version, numbers, amount)
         handler = type("Bound", (_Handler,), {"registry": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True

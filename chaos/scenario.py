@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
+
+from chaos import table
 
 # Points that the proxy sees, and what of a block from the client tells them. The COMMIT that ends a transaction is a
 # point of its own, named by the last point before it: `commit:advance` is the commit of a chunk.
 POINTS = {
     "search": b'CREATE UNLOGGED TABLE "prediction_work"."work_',
     "gone": b'CREATE UNLOGGED TABLE "prediction_work"."gone_',
+    "candidates": b"greatest(least(",  # of a source elsewhere; of one here they are part of `search`
+    "lock": b"LIMIT 0",  # before a page, and before the search
     "result": b'CREATE UNLOGGED TABLE "prediction_work"."result_',
     "shards": b"INSERT INTO prediction.shard",
     "planned": b"jsonb_build_object('plan'",
@@ -28,15 +34,26 @@ POINTS = {
 STAGES = ("plan", "predict", "check", "publish")
 # Points between the stages, told by the orchestrator: `after publish` comes before the report.
 BOUNDARIES = ("after plan", "before check", "after check", "after publish")
+# Where the company writes its table anew: before a statement that reads it, or a moment earlier.
+READING_POINTS = {
+    apart: ("lock", "lock", search, search, "page", "page", "page", "commit:page")
+    for apart, search in ((False, "search"), (True, "candidates"))
+}
 SHARD_POINTS = ("begin", "register", "page", "commit:page", "position", "copy", "advance", "commit:advance")
 PLAN_POINTS = ("search", "result", "shards", "planned", "commit:planned")
 END_POINTS = ("coverage", "checked", "commit:checked", "merge", "published", "commit:published")
+# Of the company's table, undone after a while. `take away`: rows are deleted, and come back.
+ALTERATIONS = ("drop column", "change type", "take away")
 ACTIONS = {
     "kill", "terminate", "stop", "crash", "kill -9", "kill -9 session", "cut", "stall", "slow", "registry down",
-    "registry slow", "registry 500", "move alias", "delete version", "disk full", "drop column", "change type",
+    "registry slow", "registry 500", "move alias", "delete version", "disk full", *ALTERATIONS, *table.REBUILDS,
 }  # fmt: skip
 # What retries alone must get over: the run of a caller that retries is published all the same.
-PASSING = {"cut", "stall", "slow", "kill", "terminate", "stop", "registry slow", "move alias"}
+PASSING = {
+    "cut", "stall", "slow", "kill", "terminate", "stop", "registry slow", "move alias", "take away", *table.REBUILDS,
+}  # fmt: skip
+OTHER = "id > 40"  # the `where` of some jobs, or of some of their runs
+HIDDEN = 40  # rows that it leaves out
 EVER = 10_000  # hits; a fault that lasts so long lasts to the end of its episode
 
 
@@ -55,6 +72,9 @@ class Fault:
         return f"{self.action} {self.moment} {self.point}{number}"
 
 
+Kind = Callable[[random.Random, int], Fault]
+
+
 @dataclass(frozen=True)
 class Episode:
     """One run, or two at once, with what strikes it."""
@@ -65,8 +85,14 @@ class Episode:
     twice: str  # the stage whose task is started twice at once, or nothing
     survivor: str  # what is done after the orchestrator was killed: `resume`, `clear` or `abandon`
     orphans: bool  # whether shards outlive their orchestrator, as containers do
-    row_limit: int | None
     edited: float  # share of the rows that the company edits before it, all at once
+    passed: str  # time that goes by between that and the run
+    ahead: str  # how far the clock of the source is ahead, from the edits to the end of the run
+    request: dict[str, Any]
+    differs: dict[str, Any]  # the job's `where` and `on_new_version`, if they are others for this run
+    champion: int | None  # the version that the alias is moved to before it
+    ending: str  # what a person does with the run, which is held then: `release`, `discard`, or nothing
+    again: bool  # whether a shard of a run that is over is started once more afterwards
 
     @property
     def passing(self) -> bool:
@@ -74,10 +100,22 @@ class Episode:
         alone = self.caller == "airflow" and not self.rival and self.survivor != "abandon"
         return alone and all(fault.action in PASSING for fault in self.faults)
 
+    def job(self, job: dict[str, Any]) -> dict[str, Any]:
+        """The job as its file is for this run."""
+        source, model = dict(job["source"]), dict(job["model"])
+        for name, value in self.differs.items():
+            (source if name in source else model)[name] = value
+        return {**job, "source": source, "model": model}
+
     def __str__(self) -> str:
         parts = [*map(str, self.faults)]
         parts += ["two runs"] if self.rival else []
         parts += [f"{self.twice} twice"] if self.twice else []
+        parts += [f"{name} {value}" for name, value in {**self.differs, **self.request}.items()]
+        parts += [f"alias to {self.champion}"] if self.champion else []
+        parts += [f"{self.passed} later"] if self.passed != "0" else []
+        parts += [f"clock {self.ahead} ahead"] if self.ahead != "0" else []
+        parts += [self.ending] if self.ending else []
         return " + ".join(parts) or "none"
 
 
@@ -86,9 +124,12 @@ class Scenario:
     seed: int
     job: dict[str, Any]
     rows: int
+    shape: str  # of the source
+    amount: str  # type of that column
     apart: bool  # the source is in another database
     small_disk: bool
     append_only: bool
+    steady: bool  # nobody deletes a row
     episodes: tuple[Episode, ...]
 
     @property
@@ -98,11 +139,15 @@ class Scenario:
 
     def __str__(self) -> str:
         source = self.job["source"]
-        parts = ["numbers" if self.numbers else "text", "cursor" if "cursor" in source else "no cursor"]
+        numbers = "floats" if self.amount == "double precision" else "numbers"
+        parts = [numbers if self.numbers else "text", "cursor" if "cursor" in source else "no cursor"]
         parts += [f"changes {source['changes']}", f"on_delete {source['on_delete']}"]
         parts += ["once"] if self.job["deduplicate"] else []
         parts += ["rescore"] if self.job["model"]["on_new_version"] == "rescore" else []
         parts += ["history"] if self.job["history"] == "append" else []
+        parts += [self.shape] if self.shape != "table" else []
+        parts += [source["where"]] if source["where"] else []
+        parts += ["steady"] if self.steady else []
         parts += ["apart"] if self.apart else []
         return f"{self.rows} rows, {', '.join(parts)}"
 
@@ -115,18 +160,23 @@ def draw(seed: int, disk: bool) -> Scenario:
     """The scenario of a seed. `disk`: whether a disk that can be filled is there."""
     chance = random.Random(seed)
     small_disk = chance.random() < 0.3
-    numbers, append_only = chance.random() < 0.4, chance.random() < 0.1
+    numbers, append_only = chance.random() < 0.5, chance.random() < 0.1
     cursor = not append_only and chance.random() < 0.5
     rows = chance.randrange(150, 600)
     shards = chance.randrange(1, 4)
+    shape = chance.choice(["table", *table.SHAPES])
+    # Only a page of floats alone takes a row that is not there for a row without values.
+    amount = chance.choice(["bigint", "double precision", "double precision"]) if numbers else "bigint"
+    where = chance.choice([None, None, None, OTHER])
     source: dict[str, Any] = {
-        "relation": "message", "key": ["id"], "inputs": ["amount", "price"] if numbers else ["text", "amount"],
+        "relation": table.relation(shape), "where": where,
+        "key": ["id"], "inputs": ["amount", "price"] if numbers else ["text", "amount"],
         "changes": "none" if append_only else "hash",
         "on_delete": chance.choice(["keep", "delete"]), "max_delete_rate": 1.0,
     }  # fmt: skip
     if cursor:
         source |= {"cursor": "updated_at", "lookback": "5min", "sweep": "0 0 1 1 *"}
-    apart = chance.random() < 0.2
+    apart = chance.random() < 0.3
     if apart:
         source["connection"] = "company"
     chunk = chance.randrange(10, 60)
@@ -138,7 +188,7 @@ def draw(seed: int, disk: bool) -> Scenario:
             "batch_rows": chance.choice([None, chance.randrange(5, 40)]),
             "chunk_bytes": chance.choice([1024, 8_388_608]),
         },
-        "cost": chance.choice(["1", "amount % 7 + 1"]),
+        "cost": chance.choice(["1", "amount::bigint % 7 + 1"]),
         "deduplicate": not append_only and chance.random() < 0.4,
         "history": chance.choice(["none", "append"]),
         "checks": {"max_quarantine_rate": 1.0},
@@ -146,15 +196,29 @@ def draw(seed: int, disk: bool) -> Scenario:
         "max_parallel_shards": chance.randrange(1, 4),
     }  # fmt: skip
     chunks = max(1, rows // shards // chunk)
-    episodes = tuple(_episode(chance, number, chunks, small_disk and disk) for number in range(chance.randrange(2, 5)))
-    return Scenario(seed, job, rows, apart, small_disk and disk, append_only, episodes)
+    steady = append_only or chance.random() < 0.5
+    kinds = _kinds(small_disk and disk)
+    rebuild = partial(_rebuild, table.rebuilds(shape), READING_POINTS[apart])
+    episodes = tuple(_episode(chance, number, chunks, kinds, rebuild, job) for number in range(chance.randrange(2, 5)))
+    return Scenario(seed, job, rows, shape, amount, apart, small_disk and disk, append_only, steady, episodes)
 
 
-def _episode(chance: random.Random, number: int, chunks: int, disk: bool) -> Episode:
-    kinds = [_shard, _shard, _stop, _stop, _stop, _stop, _orchestrator, _server, _server, _server_at_the_end, _network]
-    kinds += [_network, _cut_publish, _registry, _schema, _alias]
-    kinds += [_full] * 3 if disk else []
+def _kinds(disk: bool) -> list[Kind]:
+    kinds: list[Kind] = [_shard, _shard, _stop, _stop, _stop, _stop, _orchestrator, _server, _server]
+    kinds += [_server_at_the_end, _network, _network, _cut_publish, _registry, _schema, _alias, _take_away]
+    return kinds + [_full] * 3 if disk else kinds
+
+
+def _episode(
+    chance: random.Random,
+    number: int,
+    chunks: int,
+    kinds: list[Kind],
+    rebuild: Callable[[random.Random], Fault],
+    job: dict[str, Any],
+) -> Episode:
     faults = tuple(chance.choice(kinds)(chance, chunks) for _ in range(chance.randrange(1, 4)))
+    faults += tuple(rebuild(chance) for _ in range(chance.choice([0, 0, 1, 2])))
     return Episode(
         faults=faults,
         caller=chance.choice(["airflow", "airflow", "command line"]),
@@ -162,9 +226,34 @@ def _episode(chance: random.Random, number: int, chunks: int, disk: bool) -> Epi
         twice=chance.choice([*STAGES, "predict", "predict"]) if chance.random() < 0.4 else "",
         survivor=chance.choice(["resume", "resume", "clear", "abandon"]),
         orphans=chance.random() < 0.5,
-        row_limit=chance.randrange(1, 200) if chance.random() < 0.1 else None,
         edited=chance.choice([0.0, 0.3, 1.0]) if number else 0.0,
+        passed=chance.choice(["0", "2 hours", "2 hours"]),
+        ahead=chance.choice(["0", "0", "0", "20 minutes", "3 years"]),
+        request=_request(chance),
+        differs=_differs(chance, job),
+        champion=chance.choice([1, 2]) if chance.random() < 0.3 else None,
+        ending=chance.choice(["release", "discard"]) if chance.random() < 0.15 else "",
+        again=chance.random() < 0.3,
     )
+
+
+def _differs(chance: random.Random, job: dict[str, Any]) -> dict[str, Any]:
+    differs: dict[str, Any] = {}
+    if chance.random() < 0.2:
+        differs["where"] = None if job["source"]["where"] else OTHER
+    if chance.random() < 0.15:
+        differs["on_new_version"] = "new_rows" if job["model"]["on_new_version"] == "rescore" else "rescore"
+    return differs
+
+
+def _request(chance: random.Random) -> dict[str, Any]:
+    request: dict[str, Any] = {}
+    if chance.random() < 0.1:
+        request["row_limit"] = chance.randrange(1, 200)
+    if chance.random() < 0.15:
+        request["mode"] = chance.choice(["pending", "rescore", "rescore"])
+        request["model"] = chance.choice(["1", "2"])
+    return request
 
 
 def _nth(chance: random.Random, point: str, chunks: int) -> int:
@@ -221,6 +310,17 @@ def _cut_publish(chance: random.Random, chunks: int) -> Fault:
 def _registry(chance: random.Random, chunks: int) -> Fault:
     action = chance.choice(["registry down", "registry slow", "registry 500"])
     return Fault(action, chance.choice(["registry", "after publish"]), 1, "before", chance.choice([3, 40]))
+
+
+def _rebuild(ways: list[str], points: tuple[str, ...], chance: random.Random) -> Fault:
+    point = chance.choice(points)
+    return Fault(chance.choice(ways), point, 1 if point in ("search", "candidates") else chance.randrange(1, 4))
+
+
+def _take_away(chance: random.Random, chunks: int) -> Fault:
+    """In the middle of plan; the rows are back before the shards read, or while they do."""
+    point = chance.choice(["search", "gone", "gone", "result"])
+    return Fault("take away", point, 1, chance.choice(["before", "after"]), chance.choice([1, 2, 3, 8]))
 
 
 def _schema(chance: random.Random, chunks: int) -> Fault:

@@ -15,7 +15,7 @@ from typing import Any
 import psycopg2
 from sqlalchemy.exc import DBAPIError
 
-from inference import artifact, database, lease, session, shard
+from inference import artifact, database, lease, queries, session, shard
 from inference.database import Databases
 from inference.errors import InferenceError, WorkLost
 from inference.registry import Registry, Version
@@ -32,6 +32,7 @@ class Place:
     registry: str
     folder: Path  # state folder, logs
     mutant: str
+    ahead: str  # how far the source's clock is
 
     def databases(self, stage: str) -> Databases:
         """Connections that say which process they belong to."""
@@ -54,6 +55,8 @@ def enter(place: Place, log: str) -> None:
     lease.SILENCE = SILENCE  # type: ignore[assignment]
     database.SESSION["lock_timeout"] = "3s"
     artifact._download = _copy
+    blocks = queries.load("plan")
+    blocks["source_time"] = blocks["source_time"].replace("now()", f"now() + interval '{place.ahead}'")
     if place.mutant:
         from chaos import mutants
 

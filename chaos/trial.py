@@ -7,9 +7,10 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -26,11 +27,33 @@ from chaos.registry import Registry
 from chaos.scenario import Episode, Scenario
 from chaos.server import Server
 from chaos.settings import SILENCE, Place
+from inference import publish
+from inference.database import Databases
+from inference.errors import WorkLost
 
 CONTEXT = get_context("forkserver")
 DEADLINE = 60.0  # seconds of an episode, or of a process that should end
 RESTARTS = 3  # of a killed orchestrator
 POLL = 0.02  # seconds
+LATELY = timedelta(seconds=5)  # a transaction that writes and waits for a lock may last so long
+YEAR = "366 days"  # after which a sweep is due
+PASSED = """
+UPDATE prediction.run
+SET source_time = source_time - CAST(%(passed)s AS interval), window_start = window_start - CAST(%(passed)s AS interval)
+"""
+RUNS = """
+SELECT concat_ws(' ', 'run', run_id, external_id, state, 'of version', version, 'sweep', sweep, 'complete', complete,
+                 'from', window_start, 'at', source_time, 'planned', planned, 'predicted', predicted, 'reused', reused,
+                 'quarantined', quarantined, 'vanished', vanished, 'deferred', deferred, 'deleted', deleted)
+FROM prediction.run JOIN prediction.model USING (model_id) ORDER BY run_id
+"""
+OVER = """
+SELECT r.run_id, r.generation, min(s.shard), r.state
+FROM prediction.run r JOIN prediction.shard s USING (run_id, generation)
+WHERE r.state IN ('published', 'failed', 'superseded')
+  AND to_regclass(format('prediction_work.work_%s_%s', r.run_id, r.generation)) IS NULL
+GROUP BY 1, 2 ORDER BY 1 DESC LIMIT 2
+"""
 
 
 @dataclass(frozen=True)
@@ -89,13 +112,15 @@ class Trial:
     @contextmanager
     def _world(self) -> Iterator[None]:
         scenario = self._scenario
-        registry = Registry(self._folder / "registry", scenario.numbers, lambda: self._injector.reach("registry", 0))
-        company = Company(self._server, self._source, scenario.rows, scenario.append_only, scenario.seed)
+        registry = Registry(
+            self._folder / "registry", scenario.numbers, scenario.amount, lambda: self._injector.reach("registry", 0)
+        )
+        company = Company(self._server, self._source, scenario)
         self._injector.registry, self._injector.company = registry, company
         addresses = {"predictions": self._server.address(self._database, self._proxy.port)}
         addresses["company"] = self._server.address(self._source, self._proxy.port)
         self._injector.run_shard = self._run_shard
-        self._place = Place(addresses, self._injector.address, registry.address, self._folder, self._mutant)
+        self._place = Place(addresses, self._injector.address, registry.address, self._folder, self._mutant, "0")
         self._reader = Reader(self._server, self._database, scenario.job["source"]["inputs"])
         try:
             yield
@@ -115,23 +140,31 @@ class Trial:
             self._say("the faults are over")
             self._injector.company.stop()
             self._say("the writers have ended")
+            self._turn("0", 0.0 if self._scenario.append_only else 0.3, "2 hours")
             clean = self._finish("clean")
-            if self._scenario.job["source"]["on_delete"] == "delete" and "cursor" in self._scenario.job["source"]:
-                self._make_sweep_due()
+            self._judge(oracle.judge_rows)
+            if "cursor" in self._scenario.job["source"]:
+                self._turn("0", 0.0, YEAR)
                 self._finish("sweep")
+                self._expect_sweep()
         except Stuck as stuck:
             return [str(stuck), *self._told()]
         self._reader.stop()
+        self._say_runs()
         self._say(f"clean run: {clean}; {self._reader.polls} polls of the reader")
-        return [*self._told(), *self._judge()]
+        self._judge(oracle.judge)
+        return list(dict.fromkeys(self._told()))
 
     def _episode(self, number: int, episode: Episode) -> None:
         self._say(f"episode {number}: {episode}")
-        if not self._scenario.append_only:
-            self._injector.company.edit(episode.edited)
+        edited = 0.0 if self._scenario.append_only else episode.edited
+        turned, job = self._turn(episode.ahead, edited, episode.passed), episode.job(self._scenario.job)
+        if episode.champion:
+            self._injector.registry.champion = episode.champion
         self._injector.arm(episode.faults)
+        request = {**episode.request, **({"publish": "hold"} if episode.ending else {})}
         order = Order(
-            self._scenario.job, episode.caller, f"run-{number}", episode.row_limit, episode.twice, episode.orphans,
+            job, episode.caller, f"run-{number}", request, episode.twice, episode.orphans,
             self._folder / f"journal-{number}.json",
         )  # fmt: skip
         first, running = order, {order: self._start(order)}
@@ -154,9 +187,48 @@ class Trial:
                 raise Stuck(f"episode {number} did not end within {DEADLINE:.0f} s: {episode}")
             time.sleep(POLL)
         self._calm(number)
+        self._end_held(episode.ending)
+        self._judge_episode(number, job, turned)
+        if episode.again:
+            self._start_shard_again()
         ended = _ended(first)
-        if episode.passing and ended not in ("published", "empty"):
+        if episode.passing and ended not in ("published", "empty", "held"):
             self._violations.append(f"run {first.external_id} ended as {ended!r}, and retries should have been enough")
+
+    def _turn(self, ahead: str, edited: float, passed: str) -> datetime:
+        """What happens between two runs. Time goes by in that everything that was noted is that much older."""
+        self._place = replace(self._place, ahead=ahead)
+        self._injector.company.turn(ahead, edited, passed)
+        with self._server.session(self._database) as cursor:
+            cursor.execute(PASSED, {"passed": passed})
+            cursor.execute("SELECT clock_timestamp()")
+            turned: datetime = cursor.fetchone()[0]
+        return turned
+
+    def _end_held(self, how: str) -> None:
+        """A person decides about a run that is held; it cannot be released if its work tables were lost."""
+        with self._server.session(self._database) as cursor:
+            cursor.execute("SELECT run_id FROM prediction.run WHERE state = 'held'")
+            held = [row[0] for row in cursor.fetchall()]
+        databases = Databases({"predictions": self._server.address(self._database)})
+        for run in held:
+            try:
+                said = publish.release(databases, run) if how == "release" else publish.discard(databases, run)
+            except WorkLost as error:
+                said = f"{error}; {publish.discard(databases, run)}"
+            self._say(said)
+
+    def _start_shard_again(self) -> None:
+        """Somebody clears the task of a run that is over, whose work tables are dropped: it must stay over."""
+        with self._server.session(self._database) as cursor:
+            cursor.execute(OVER)
+            for *shard_of_run, state in cursor.fetchall():
+                code = self._run_shard(*shard_of_run, 0)
+                cursor.execute("SELECT state FROM prediction.run WHERE run_id = %s", shard_of_run[:1])
+                now = cursor.fetchone()[0]
+                self._say(f"shard {shard_of_run}, whose run is {state}, was started again: code {code}, now {now}")
+                if now != state:
+                    self._violations.append(f"run {shard_of_run[0]} was {state}, and its shard made it {now}")
 
     def _survive(self, order: Order, episode: Episode) -> Order | None:
         """What follows when the orchestrator was killed; None if the run is given up."""
@@ -180,7 +252,7 @@ class Trial:
     def _finish(self, name: str) -> str:
         """One run without faults; it waits for a dead one of the command line to count as dead."""
         self._injector.arm(())
-        order = Order(self._scenario.job, "airflow", name, None, "", False, self._folder / f"journal-{name}.json")
+        order = Order(self._scenario.job, "airflow", name, {}, "", False, self._folder / f"journal-{name}.json")
         end = time.monotonic() + DEADLINE
         for number in range(20):
             order = replace(
@@ -224,9 +296,11 @@ class Trial:
             cursor.execute("SELECT message FROM prediction.run ORDER BY run_id DESC LIMIT 1")
             return str((cursor.fetchone() or ["there is no run"])[0])
 
-    def _make_sweep_due(self) -> None:
+    def _expect_sweep(self) -> None:
         with self._server.session(self._database) as cursor:
-            cursor.execute("UPDATE prediction.run SET source_time = source_time - interval '2 years' WHERE sweep")
+            cursor.execute("SELECT sweep FROM prediction.run ORDER BY run_id DESC LIMIT 1")
+            if not cursor.fetchone()[0]:
+                self._violations.append("a year after the last sweep a run is none")
 
     def _told(self) -> list[str]:
         """What the reader and the shards' processes have seen."""
@@ -236,10 +310,24 @@ class Trial:
             said.append("work tables were said to be lost, and Postgres never crashed")
         return self._violations + self._reader.violations + said
 
-    def _judge(self) -> list[str]:
+    def _judge(self, judge: Callable[..., list[str]]) -> None:
         with self._server.session(self._database) as cursor, self._server.session(self._source) as source:
-            champion = self._injector.registry.champion
-            return oracle.judge(cursor, source, self._scenario, champion)
+            self._violations += judge(cursor, source, self._scenario.job, self._injector.registry.champion)
+
+    def _judge_episode(self, number: int, job: dict[str, Any], turned: datetime) -> None:
+        """A complete run has found each row that was there when it began."""
+        with self._server.session(self._database) as cursor, self._server.session(self._source) as source:
+            found = oracle.complete(cursor, turned)
+            if found:
+                job = {**job, "source": {**job["source"], "where": found[0]}}
+                missed = oracle.judge_rows(cursor, source, job, found[1], turned - LATELY)
+                self._violations += [f"after episode {number}, though its run is complete: {text}" for text in missed]
+
+    def _say_runs(self) -> None:
+        with self._server.session(self._database) as cursor:
+            cursor.execute(RUNS)
+            for row in cursor.fetchall():
+                self._say(row[0])
 
     def _say(self, text: str) -> None:
         with (self._folder / "events.log").open("a") as file:

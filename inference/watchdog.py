@@ -54,16 +54,18 @@ def starting(databases: Databases, run_id: int, generation: int, shard: int) -> 
 
 @contextmanager
 def _repeated(databases: Databases, act: Callable[[Connection], None], failed: str) -> Iterator[None]:
-    """Do this every few seconds, in a transaction and a thread of its own, for as long as the block lasts."""
+    """Do this now and every few seconds, in a transaction and a thread of its own, for as long as the block lasts."""
     over = threading.Event()
 
     def repeat() -> None:
-        while not over.wait(EVERY):
+        while True:
             try:
                 with databases.begin(PREDICTIONS) as connection:
                     act(connection)
             except Exception as error:  # the shard itself says what is wrong
                 log.info("%s: %s", failed, error)
+            if over.wait(EVERY):
+                return
 
     thread = threading.Thread(target=repeat, daemon=True)
     thread.start()

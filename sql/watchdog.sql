@@ -1,5 +1,7 @@
 -- Signs of life of what starts, and an end of what stands still.
 
+-- Without a lock: a predecessor that was stopped in the middle of a transaction keeps the row until the next attempt
+-- ends its session.
 -- name: attempt
 SELECT attempt FROM prediction.shard
 WHERE run_id = %(run_id)s AND generation = %(generation)s AND shard = %(shard)s;

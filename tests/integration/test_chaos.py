@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-SEEDS = (1, 2, 3, 13, 20, 29, 38, 57)
+SEEDS = (4, 7, 34, 75, 145, 148, 221, 240)
 
 
 def test_fixed_seeds() -> None:

@@ -131,6 +131,24 @@ def test_whoever_starts_a_shard_does_not_wait_for_an_attempt_that_was_stopped_in
         assert time.monotonic() - begun < 10  # lock_timeout is 30 s
 
 
+def test_a_stopped_predecessor_that_holds_the_shards_row_does_not_keep_the_next_attempt_from_starting(
+    pipeline: Pipeline,
+) -> None:
+    """B2, a neighbour: only the next attempt's first statement ends the session that holds the row."""
+    planned, databases = pipeline.plan(), pipeline.databases
+    with databases.begin(PREDICTIONS) as connection:
+        begun = work.begin(connection, planned.run_id, 1, 1)
+    with databases.connect(PREDICTIONS) as stopped:
+        with stopped.begin():
+            work.register(stopped, begun.shard)
+        work.register(stopped, begun.shard)  # its transaction stays open
+        with watchdog.starting(databases, planned.run_id, 1, 1), databases.begin(PREDICTIONS) as connection:
+            again = work.begin(connection, planned.run_id, 1, 1)
+        stopped.invalidate()
+
+    assert again.shard.attempt == 2
+
+
 def test_a_run_that_is_being_checked_is_at_work(pipeline: Pipeline) -> None:
     """B2, a neighbour: check gives no sign of life, and may take longer than a minute."""
     databases, planned = pipeline.databases, pipeline.plan(orchestrator=COMMAND_LINE)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chaos import oracle, scenario
+from chaos import oracle, scenario, table
 from chaos.scenario import ACTIONS, Scenario, draw
 from tests.integration.test_chaos import SEEDS
 
@@ -23,6 +23,40 @@ def test_the_fixed_seeds_draw_every_kind_of_fault() -> None:
     assert {episode.twice for episode in episodes} == {"", *scenario.STAGES}
     assert {episode.rival for episode in episodes} == {False, True}
     assert {one.numbers for one in scenarios} == {one.apart for one in scenarios} == {False, True}
+
+
+def test_the_fixed_seeds_draw_everything_that_happens_between_runs() -> None:
+    scenarios = [draw(seed, True) for seed in SEEDS]
+    episodes = [episode for one in scenarios for episode in one.episodes]
+
+    assert {one.shape for one in scenarios} == set(table.SHAPES)
+    assert {one.amount for one in scenarios} == {"bigint", "double precision"}
+    assert {episode.ahead for episode in episodes} == {"0", "20 minutes", "3 years"}
+    assert {episode.champion for episode in episodes} == {None, 1, 2}
+    assert {episode.ending for episode in episodes} == {"", "release", "discard"}
+    assert {name for episode in episodes for name in episode.differs} == {"where", "on_new_version"}
+    assert {name for episode in episodes for name in episode.request} == {"row_limit", "mode", "model"}
+
+
+def test_a_job_that_differs_for_one_run() -> None:
+    differing = [(one.job, episode) for one in map(draw, range(50), [True] * 50) for episode in one.episodes]
+
+    for job, episode in differing:
+        changed = episode.job(job)
+        now = {"where": changed["source"]["where"], "on_new_version": changed["model"]["on_new_version"]}
+        before = {"where": job["source"]["where"], "on_new_version": job["model"]["on_new_version"]}
+        assert {name for name in now if now[name] != before[name]} == set(episode.differs)
+
+
+def test_each_shape_is_written_anew_in_each_way_that_it_has() -> None:
+    drawn = {
+        (one.shape, fault.action)
+        for one in (draw(seed, True) for seed in range(200))
+        for episode in one.episodes
+        for fault in episode.faults
+        if fault.action in table.REBUILDS
+    }
+    assert drawn == {(shape, how) for shape in table.SHAPES for how in table.rebuilds(shape)}
 
 
 def test_without_a_disk_that_can_be_filled_none_is() -> None:
