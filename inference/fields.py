@@ -100,8 +100,8 @@ TAKEN = (
     "job", "job_pkey", "job_status", "migration", "migration_pkey", "model", "model_model_id_seq",
     "model_name_version_digest_key", "model_pkey", "pruned", "pruned_pkey", "quarantine", "quarantine_key",
     "quarantine_open", "quarantine_pkey", "quarantine_quarantine_id_seq", "run", "run_job",
-    "run_job_orchestrator_external_id_key", "run_job_state", "run_one_open", "run_pkey", "run_published_after", "run_run_id_seq",
-    "run_summary", "run_totals", "shard", "shard_batch_size", "shard_pkey",
+    "run_job_orchestrator_external_id_key", "run_job_state", "run_one_open", "run_pkey", "run_published_after",
+    "run_run_id_seq", "run_summary", "run_totals", "shard", "shard_batch_size", "shard_pkey",
 )  # fmt: skip
 
 
