@@ -168,10 +168,11 @@ class Reader:
         alias, limit = "w" if self._work.inputs_kept else "s", sql.SQL(str(source.MOST_OCTETS))
         source_inputs = queries.columns(self._inputs, alias)
         hashed = column("kept_hash") if self._work.inputs_kept else source.input_hash(section, self._columns, "page")
+        judged = self._work.inputs_kept and section["changes"] == "hash"
         parts = {
             **self._joined(relation),
             "hash": hashed,
-            "limit": limit,
+            "fits": sql.SQL(SQL["kept_fits"]) if judged else fill(SQL["fits"], limit=limit),
             "inputs": sql.SQL(", ").join(fill(SQL["input"], limit=limit, name=column(name)) for name in self._inputs),
             "source_inputs": sql.SQL(SQL["kept_hash"]) + source_inputs if self._work.inputs_kept else source_inputs,
             "octets": source.octets(inputs, alias),

@@ -129,17 +129,26 @@ def _candidate_query(search: Search) -> sql.Composable:
     cursor = job.source.cursor
     changed_at = column(cursor) if cursor else sql.SQL("NULL::timestamptz")
     others = fill(SQL["cost_and_time"], cost=expression(job.cost), changed_at=changed_at)
-    inputs = [
-        fill(", s.{name}::{type} AS {name}", name=column(name), type=expression(item.base))
-        for name, item in _kept(search)
-    ]
     return fill(
         SQL["candidates"],
         keys=queries.columns(key_names(len(search.keys)), "s"),
         hash=source.input_hash(section, search.columns, "s"),
-        inputs=sql.Composed(inputs),
+        inputs=_kept_values(search),
         rows=source.rows(section, others),
         window=window,
+    )
+
+
+def _kept_values(search: Search) -> sql.Composable:
+    """The inputs that the work list keeps, each after a comma; none of a row that is too large and so has no hash."""
+    octets, limit = source.octets(search.inputs, "s"), sql.SQL(str(source.MOST_OCTETS))
+    hashed = search.job.source.changes == "hash"
+    block = SQL["kept_if_short" if hashed else "kept"]
+    return sql.Composed(
+        [
+            fill(block, name=column(name), type=expression(item.base), octets=octets, limit=limit)
+            for name, item in _kept(search)
+        ]
     )
 
 

@@ -2,7 +2,7 @@
 
 -- The byte budget is applied before the values are read: `page` carries references to large values.
 -- name: page
-SELECT ordinal, present, octets_upto, octets < {limit} AS fits, CAST({hash} AS text) AS input_hash, {inputs}
+SELECT ordinal, present, octets_upto, {fits} AS fits, CAST({hash} AS text) AS input_hash, {inputs}
 FROM (
     SELECT w.ordinal, {present} AS present, {source_inputs},
            {octets} AS octets, sum({octets}) OVER (ORDER BY w.ordinal) AS octets_upto
@@ -10,6 +10,13 @@ FROM (
     WHERE {selected}) page
 WHERE octets_upto - octets < %(octets)s
 ORDER BY ordinal;
+
+-- name: fits
+octets < {limit}
+
+-- Of a view, plan has judged.
+-- name: kept_fits
+kept_hash IS NOT NULL
 
 -- A value that is too large for its text form is not asked for.
 -- name: input

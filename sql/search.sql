@@ -13,6 +13,12 @@ SET LOCAL parallel_tuple_cost = 0;
 -- name: cost_and_time
 ({cost})::double precision AS cost, {changed_at} AS changed_at
 
+-- name: kept
+, s.{name}::{type} AS {name}
+
+-- name: kept_if_short
+, CASE WHEN {octets} < {limit} THEN s.{name}::{type} END AS {name}
+
 -- name: in_window
 (s.changed_at >= CAST(%(window_start)s AS timestamptz) OR s.changed_at IS NULL)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from inference import source
 from inference.database import PREDICTIONS, Databases
 from inference.errors import SourceError
 from tests.integration.test_sources import VALUES, measuring, other  # noqa: F401
@@ -137,6 +138,24 @@ def test_a_view_that_takes_too_much_room_is_refused_in_words(databases: Database
 
     assert sql(databases, "SELECT relname FROM pg_class WHERE relname ~ '^(work|result|gone)_'") == []
     assert of_view(databases, sizes__view_bytes=200_000).run(row_limit=10).planned == 10
+
+
+@pytest.mark.parametrize("where", ["predictions", "company"])
+def test_a_row_of_a_view_that_is_too_large_costs_itself(
+    other: Databases,  # noqa: F811
+    where: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """B7, a neighbour."""
+    monkeypatch.setattr(source, "MOST_OCTETS", 10_000)
+    create_messages(other, ["a", "b" * 20_000, "c", None], where)
+    sql(other, "CREATE VIEW shown AS SELECT id, text FROM message", where)
+    pipeline = of_view(other, source__connection=where)
+
+    assert counts(other, pipeline.run().run_id) == {"planned": 4, "predicted": 3, "quarantined": 1}
+    assert pipeline.run().planned == 0
+    ((key, message),) = sql(other, "SELECT key, message FROM prediction.quarantine_open")
+    assert (key, message) == (["2"], "its inputs take more than 10000 bytes, which is more than can be read")
 
 
 def test_the_work_list_with_its_inputs_goes_when_the_run_is_published(databases: Databases) -> None:
