@@ -161,7 +161,7 @@ def draw(seed: int, disk: bool) -> Scenario:
     chance = random.Random(seed)
     small_disk = chance.random() < 0.3
     numbers, append_only = chance.random() < 0.5, chance.random() < 0.1
-    cursor = not append_only and chance.random() < 0.5
+    cursor = not append_only and chance.random() < 0.65
     rows = chance.randrange(150, 600)
     shards = chance.randrange(1, 4)
     shape = chance.choice(["table", *table.SHAPES])
@@ -199,7 +199,7 @@ def draw(seed: int, disk: bool) -> Scenario:
     steady = append_only or chance.random() < 0.5
     kinds = _kinds(small_disk and disk)
     rebuild = partial(_rebuild, table.rebuilds(shape), READING_POINTS[apart])
-    episodes = tuple(_episode(chance, number, chunks, kinds, rebuild, job) for number in range(chance.randrange(2, 5)))
+    episodes = tuple(_episode(chance, number, chunks, kinds, rebuild, job) for number in range(chance.randrange(2, 6)))
     return Scenario(seed, job, rows, shape, amount, apart, small_disk and disk, append_only, steady, episodes)
 
 
@@ -217,7 +217,7 @@ def _episode(
     rebuild: Callable[[random.Random], Fault],
     job: dict[str, Any],
 ) -> Episode:
-    faults = tuple(chance.choice(kinds)(chance, chunks) for _ in range(chance.randrange(1, 4)))
+    faults = tuple(chance.choice(kinds)(chance, chunks) for _ in range(chance.choice([0, 0, 1, 2, 3])))
     faults += tuple(rebuild(chance) for _ in range(chance.choice([0, 0, 1, 2])))
     return Episode(
         faults=faults,
