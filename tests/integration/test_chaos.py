@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-SEEDS = (4, 7, 23, 51, 57, 130, 169, 197)
+SEEDS = (4, 7, 18, 55, 233, 274, 307, 321)
 
 
 def test_fixed_seeds() -> None:
