@@ -161,7 +161,7 @@ def draw(seed: int, disk: bool) -> Scenario:
     chance = random.Random(seed)
     small_disk = chance.random() < 0.3
     numbers, append_only = chance.random() < 0.5, chance.random() < 0.1
-    cursor = not append_only and chance.random() < 0.5
+    cursor = not append_only and chance.random() < 0.65
     rows = chance.randrange(150, 600)
     shards = chance.randrange(1, 4)
     shape = chance.choice(["table", *table.SHAPES])
@@ -197,9 +197,11 @@ def draw(seed: int, disk: bool) -> Scenario:
     }  # fmt: skip
     chunks = max(1, rows // shards // chunk)
     steady = append_only or chance.random() < 0.5
+    clocks = chance.choice([["0"], ["0"], ["0", "20 minutes", "3 years"]])
     kinds = _kinds(small_disk and disk)
     rebuild = partial(_rebuild, table.rebuilds(shape), READING_POINTS[apart])
-    episodes = tuple(_episode(chance, number, chunks, kinds, rebuild, job) for number in range(chance.randrange(2, 5)))
+    numbered = range(chance.randrange(2, 6))
+    episodes = tuple(_episode(chance, number, chunks, kinds, rebuild, job, clocks) for number in numbered)
     return Scenario(seed, job, rows, shape, amount, apart, small_disk and disk, append_only, steady, episodes)
 
 
@@ -216,8 +218,9 @@ def _episode(
     kinds: list[Kind],
     rebuild: Callable[[random.Random], Fault],
     job: dict[str, Any],
+    clocks: list[str],
 ) -> Episode:
-    faults = tuple(chance.choice(kinds)(chance, chunks) for _ in range(chance.randrange(1, 4)))
+    faults = tuple(chance.choice(kinds)(chance, chunks) for _ in range(chance.choice([0, 0, 1, 2, 3])))
     faults += tuple(rebuild(chance) for _ in range(chance.choice([0, 0, 1, 2])))
     return Episode(
         faults=faults,
@@ -228,10 +231,10 @@ def _episode(
         orphans=chance.random() < 0.5,
         edited=chance.choice([0.0, 0.3, 1.0]) if number else 0.0,
         passed=chance.choice(["0", "2 hours", "2 hours"]),
-        ahead=chance.choice(["0", "0", "0", "20 minutes", "3 years"]),
+        ahead=chance.choice(clocks),
         request=_request(chance),
         differs=_differs(chance, job),
-        champion=chance.choice([1, 2]) if chance.random() < 0.3 else None,
+        champion=chance.choice([1, 2]) if chance.random() < 0.4 else None,
         ending=chance.choice(["release", "discard"]) if chance.random() < 0.15 else "",
         again=chance.random() < 0.3,
     )
@@ -250,7 +253,7 @@ def _request(chance: random.Random) -> dict[str, Any]:
     request: dict[str, Any] = {}
     if chance.random() < 0.1:
         request["row_limit"] = chance.randrange(1, 200)
-    if chance.random() < 0.15:
+    if chance.random() < 0.25:
         request["mode"] = chance.choice(["pending", "rescore", "rescore"])
         request["model"] = chance.choice(["1", "2"])
     return request

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-SEEDS = (4, 7, 34, 75, 145, 148, 221, 240)
+SEEDS = (4, 7, 18, 55, 233, 274, 307, 321)
 
 
 def test_fixed_seeds() -> None:
