@@ -133,8 +133,11 @@ def array(item: str, name: str) -> dict[str, Any]:
 
 
 @pytest.mark.filterwarnings("ignore")  # MLflow's own
-def test_arrays_and_json_from_postgres_to_the_model(databases: Databases, tmp_path: Path) -> None:
+def test_arrays_and_json_from_postgres_to_the_model(
+    databases: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """F1, F13, F33."""
+    monkeypatch.chdir(tmp_path)  # where MLflow makes a folder of its own
     import mlflow.pyfunc
 
     (tmp_path / "model.py").write_text(MODEL)

@@ -109,7 +109,8 @@ def test_a_flavour_is_judged_by_how_it_loads(tmp_path: Path, flavors: dict[str, 
 
 @pytest.mark.filterwarnings("ignore")  # MLflow's own
 @pytest.mark.parametrize("form", ["pickle", "cloudpickle", "skops"])
-def test_what_scikit_learn_is_saved_as(tmp_path: Path, form: str) -> None:
+def test_what_scikit_learn_is_saved_as(tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # where MLflow makes a folder of its own
     import mlflow.sklearn
     from sklearn.linear_model import LinearRegression
 
