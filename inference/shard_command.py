@@ -14,8 +14,6 @@ import sys
 from pathlib import Path
 from typing import Optional
 
-import yaml
-
 from inference import digest, log_lines, pickles, shard
 from inference.database import Databases, said
 from inference.errors import InferenceError, ModelError, RetryableError
@@ -73,6 +71,8 @@ def load_files(wanted: str, allow_pickle: bool) -> Predictor:
 
 def _refuse_pickles(path: Path) -> None:
     """Plan has refused them; but older code may have planned, and older versions of MLflow have no such switch."""
+    import yaml  # MLflow needs it; the rest of a shard does not
+
     try:
         flavors = yaml.safe_load((path / "MLmodel").read_text(encoding="utf-8"))["flavors"]
     except (OSError, KeyError, TypeError, yaml.YAMLError) as error:

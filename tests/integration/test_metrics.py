@@ -194,7 +194,10 @@ def test_a_database_without_the_schema_is_said(databases: Databases) -> None:
     sql(databases, "DROP SCHEMA prediction CASCADE")
 
     with serving(databases) as url:
-        assert get(f"{url}/metrics")[::2] == (503, 'relation "prediction.job_status" does not exist\n')
+        status, _, said = get(f"{url}/metrics")
+    assert status == 503
+    assert said.startswith("connection 'predictions': relation \"prediction.job_status\" does not exist. ")
+    assert said.endswith("python -m inference db upgrade\n")
 
 
 def test_a_bug_is_no_secret_of_the_log_and_one_of_the_answer(

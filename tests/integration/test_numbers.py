@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from inference import read
+from inference import binary, read
 from inference.database import Databases
 from inference.signature import _INPUTS, Input, Output, Signature
 from services.postgres import Postgres
@@ -67,7 +67,7 @@ def table(databases: Databases) -> list[str]:
 
 
 def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(read, "_layout", lambda *_: None)
+    monkeypatch.setattr(binary, "of_inputs", lambda *_: None)
 
 
 def frames(predictor: Echo) -> pd.DataFrame:

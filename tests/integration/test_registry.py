@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from inference import artifact, model, state
 from inference.artifact import Artifact
@@ -158,13 +159,15 @@ def test_an_alias_becomes_a_fetched_version_with_a_whole_row(
     assert (path / "shout.py").read_text() == MODEL
     source = found.version.artifact
     assert source.startswith("models:/m-")
-    expected = Artifact(path.name, python_version(), ("mlflow-skinny", "pandas"), SIGNATURE, False)
+    built = yaml.safe_load((path / "python_env.yaml").read_text())["build_dependencies"]
+    requirements = ["mlflow-skinny", "pandas", *(f"--build-dependency {line}" for line in built if "==" in line)]
+    expected = Artifact(path.name, python_version(), tuple(requirements), SIGNATURE, False)
     assert (found.version, found.artifact) == (Version("shout", "1", source, runs[0]), expected)
     rows = sql(databases, "SELECT model_id, name, version, digest, mlflow_run_id, artifact, python_version, "
                           "requirements, inputs, outputs, pickled FROM prediction.model")  # fmt: skip
     assert rows == [
         (
-            found.model_id, "shout", "1", path.name, runs[0], source, python_version(), ["mlflow-skinny", "pandas"],
+            found.model_id, "shout", "1", path.name, runs[0], source, python_version(), requirements,
             [{"name": "text", "type": "string", "dtype": "object", "required": True, "declared": None},
              {"name": "age", "type": "long", "dtype": "int64", "required": False, "declared": None}],
             [{"name": "prediction", "type": "text", "required": True}], False,

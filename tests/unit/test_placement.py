@@ -34,8 +34,11 @@ def refusal(folder: Path, **changes: Any) -> str:
         ({"service_account": "a..b"}, "kubernetes.service_account: 'a..b': not a name"),
         ({"image_pull_secrets": ["ok", "no_t"]}, "kubernetes.image_pull_secrets.1: 'no_t': not a name"),
         ({"node_selector": {"gpu": "A 100"}}, "kubernetes.node_selector.gpu: 'A 100': not a label's value"),
-        ({"node_selector": {"gpu": True}}, "kubernetes.node_selector.gpu: True: Input should be a valid string"),
-        ({"node_selector": {"Cloud/gpu": "a"}}, "kubernetes.node_selector.Cloud/gpu.[key]: 'Cloud/gpu': not a name"),
+        (
+            {"node_selector": {"gpu": True}},
+            'kubernetes.node_selector.gpu: write "true" in quotes: YAML reads it as true',
+        ),
+        ({"node_selector": {"Cloud/gpu": "a"}}, "kubernetes.node_selector: 'Cloud/gpu': not a name"),
         ({"node_selector": {"cloud.example/": "a"}}, "not a label's key, such as `cloud.example/accelerator`"),
         ({"tolerations": [{"key": "a"}]}, "value: is missing; for a taint with any value write operator: Exists"),
         ({"tolerations": [{"key": "a", "operator": "Exists", "value": "b"}]}, "operator: Exists tolerates any value"),
