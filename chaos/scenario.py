@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -54,6 +54,7 @@ PASSING = {
 }  # fmt: skip
 OTHER = "id > 40"  # the `where` of some jobs, or of some of their runs
 HIDDEN = 40  # rows that it leaves out
+BACK = 2  # the last digit of seeds whose runs go there and back
 EVER = 10_000  # hits; a fault that lasts so long lasts to the end of its episode
 
 
@@ -202,6 +203,8 @@ def draw(seed: int, disk: bool) -> Scenario:
     rebuild = partial(_rebuild, table.rebuilds(shape), READING_POINTS[apart])
     numbered = range(chance.randrange(2, 6))
     episodes = tuple(_episode(chance, number, chunks, kinds, rebuild, job, clocks) for number in numbered)
+    if cursor and seed % 10 == BACK:
+        episodes = _there_and_back(chance, job)
     return Scenario(seed, job, rows, shape, amount, apart, small_disk and disk, append_only, steady, episodes)
 
 
@@ -238,6 +241,21 @@ def _episode(
         ending=chance.choice(["release", "discard"]) if chance.random() < 0.15 else "",
         again=chance.random() < 0.3,
     )
+
+
+def _there_and_back(chance: random.Random, job: dict[str, Any]) -> tuple[Episode, ...]:
+    """Three runs without faults, of which the second scores or deletes the rows of the first, and the third must undo
+    that: among other faults such runs are too rarely complete, one after the other."""
+    calm = Episode(
+        (), "airflow", False, "", "resume", False, 0.0, "2 hours", "0", {}, {}, champion=1, ending="", again=False
+    )
+    job["deduplicate"] = False  # a run that defers a duplicate is not complete
+    if chance.random() < 0.5:
+        job["model"]["on_new_version"] = "rescore"
+        moved: list[dict[str, Any]] = [{"champion": 2}, {"request": {"mode": "rescore", "model": "2"}}]
+        return calm, replace(calm, **chance.choice(moved)), calm
+    job["source"] |= {"where": None, "on_delete": "delete"}
+    return calm, replace(calm, differs={"where": OTHER}), calm
 
 
 def _differs(chance: random.Random, job: dict[str, Any]) -> dict[str, Any]:

@@ -104,6 +104,11 @@ class Server:
                 self._postgres.start()
             self.await_ready()
 
+    def settle(self) -> None:
+        """Wait until no crash is under way."""
+        with self._lock:
+            pass
+
     def await_ready(self) -> None:
         end = time.monotonic() + CRASH_SECONDS
         while True:

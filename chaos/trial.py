@@ -98,6 +98,7 @@ class Trial:
         finally:
             self._proxy.close()
             self._injector.close()
+            self._server.settle()
             for name in {self._database, self._source}:
                 self._server.drop(name)
         return Verdict(self._scenario, violations, time.monotonic() - self._started, dict(self._injector.seen))
@@ -242,6 +243,7 @@ class Trial:
     def _calm(self, number: int) -> None:
         """The faults are over: what was stopped wakes, and every process ends by itself."""
         self._injector.calm()
+        self._server.settle()
         self._server.free()
         end = time.monotonic() + DEADLINE
         while alive := self._alive():
