@@ -30,9 +30,10 @@ def requirements(file: Path) -> list[str]:
 
 
 def build_dependencies(python_env: Any) -> list[str]:
-    """Those of python_env.yaml, as lines. MLflow writes one without a version where it was not installed."""
+    """Those of python_env.yaml, as lines. MLflow may write one without a version though it was installed; of setuptools
+    it is then one that still has pkg_resources, which MLflow itself imported for long."""
     found = python_env.get("build_dependencies") or []
-    return [f"{BUILD}{line}" for line in map(str, found) if "=" in line]
+    return [BUILD + ("setuptools<81" if line == "setuptools" else line) for line in map(str, found)]
 
 
 def _lines(file: Path, root: Path, prefix: str, within: tuple[Path, ...]) -> Iterator[str]:

@@ -21,7 +21,7 @@ SIGNATURE = {
 # python_env.yaml and requirements.txt as these versions of MLflow write them.
 LOGGED: dict[str, tuple[list[str], str]] = {
     "2.0.1": (["pip==22.3.1", "setuptools==65.5.0", "wheel==0.38.4"], "mlflow<3,>=2.0\ncloudpickle==2.2.0\n"),
-    "2.9.2": (["pip==23.3.1", "setuptools==68.2.2", "wheel==0.41.3"], "mlflow==2.9.2\ncloudpickle==2.2.1"),
+    "2.9.2": (["pip==23.3.1", "setuptools", "wheel==0.41.3"], "mlflow==2.9.2\ncloudpickle==2.2.1"),
     "2.14.3": (["pip==24.0", "setuptools==65.5.1", "wheel==0.43.0"], "mlflow==2.14.3\ncloudpickle==3.0.0"),
     "2.22.1": (["pip", "setuptools", "wheel"], "mlflow==2.22.1\ncloudpickle==3.1.1"),
     "3.17.2": (["pip==23.2.1", "setuptools==84.2.1", "wheel"], "mlflow==3.17.2\ncloudpickle==3.1.2"),
@@ -40,13 +40,13 @@ def log_model(folder: Path, version: str, build: list[str], requirements: str) -
 
 
 @pytest.mark.parametrize("version", LOGGED)
-def test_build_dependencies_with_a_version_are_part_of_what_is_stored(tmp_path: Path, version: str) -> None:
-    """F7: those without one were not installed where the model was logged."""
+def test_build_dependencies_are_part_of_what_is_stored(tmp_path: Path, version: str) -> None:
+    """F7: also without a version, as MLflow 2.9.2 writes setuptools 68.2.2; a later one may have no pkg_resources."""
     build, requirements = LOGGED[version]
 
     read = artifact.read(log_model(tmp_path / "m", version, build, requirements), Version("m", "1", "x", None))
 
-    expected = [f"--build-dependency {line}" for line in build if "==" in line]
+    expected = [f"--build-dependency {'setuptools<81' if line == 'setuptools' else line}" for line in build]
     assert list(read.requirements) == [*requirements.split(), *expected]
 
 
