@@ -92,7 +92,9 @@ def publish(path: Path, name: str, environment: tuple[str, list[str]], alias: st
 
     python, requirements = environment
     declared = yaml.safe_load((path / "python_env.yaml").read_text())
-    (path / "python_env.yaml").write_text(yaml.safe_dump({**declared, "python": f"{python}.1"}))
+    # This interpreter's own setuptools may be too new for that one.
+    declared |= {"python": f"{python}.1", "build_dependencies": ["pip==23.2.1", "setuptools==68.2.2", "wheel"]}
+    (path / "python_env.yaml").write_text(yaml.safe_dump(declared))
     (path / "requirements.txt").write_text("".join(f"{line}\n" for line in requirements))
     with mlflow.start_run() as run:
         mlflow.log_artifacts(str(path), "model")
