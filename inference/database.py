@@ -119,23 +119,23 @@ class Databases:
             return self.engine(name, timeout).connect()
 
     @contextmanager
-    def connect(self, name: str, timeout: str = PAGE_TIMEOUT) -> Iterator[Connection]:
-        """A connection without a transaction, closed at the end of the block."""
-        with self.open(name, timeout) as connection:
-            yield connection
-
-    @contextmanager
-    def begin(self, name: str, timeout: str = PAGE_TIMEOUT, field: str = "") -> Iterator[Connection]:
-        """A connection inside one transaction, committed at the end of the block.
+    def connect(self, name: str, timeout: str = PAGE_TIMEOUT, field: str = "") -> Iterator[Connection]:
+        """A connection without a transaction, closed at the end of the block.
 
         `field`: of the job file, if the timeout is from there. Raises RetryableError for what may go better later:
         see `explained`.
         """
         try:
-            with self.connect(name, timeout) as connection, connection.begin():
+            with self.open(name, timeout) as connection:
                 yield connection
         except (DBAPIError, psycopg2.Error) as error:
             raise explained(error, name, timeout, field) from error
+
+    @contextmanager
+    def begin(self, name: str, timeout: str = PAGE_TIMEOUT, field: str = "") -> Iterator[Connection]:
+        """The same inside one transaction, committed at the end of the block."""
+        with self.connect(name, timeout, field) as connection, connection.begin():
+            yield connection
 
 
 def _engine(name: str, url: URL, timeout: str) -> Engine:
