@@ -14,7 +14,7 @@ from psycopg2 import sql
 from sqlalchemy.engine import Connection
 
 from inference import definition, log_lines, long_keys, queries, table, work
-from inference.database import PREDICTIONS, Databases
+from inference.database import PREDICTIONS, Databases, write_words
 from inference.errors import CheckFailed, InferenceError, JobError, PermanentError, TakenOver, WorkLost
 from inference.job import Job
 from inference.queries import column, fill
@@ -163,7 +163,10 @@ def require_tables(connection: Connection, run: Run) -> None:
 def fail(databases: Databases, run_id: int, message: str) -> None:
     """Record that an open run has failed for good, so that the next one need not wait."""
     with databases.begin(PREDICTIONS) as connection:
-        queries.run(connection, SQL["fail"], run_id=run_id, message=message[:2000])
+        write_words(
+            connection,
+            lambda fitting: queries.run(connection, SQL["fail"], run_id=run_id, message=fitting(message[:2000])),
+        )
 
 
 @contextmanager

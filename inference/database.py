@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Optional
 
@@ -41,6 +41,7 @@ SESSION = {
 }
 # With the default, 4, Postgres reads the whole source for a page of 2048 out of 200,000 rows: 26 ms instead of 6.
 RANDOM_PAGE_COST = "1.1"
+UNTRANSLATABLE = "22P05"  # a character that another encoding lacks
 _ANOTHER = "Is it the right database, and complete? As the owner of the schema: python -m inference db upgrade"
 _NARROWER = "Let the model return fewer or shorter values, or arrays: an array output is one column"
 _REMEDIES = {
@@ -49,7 +50,7 @@ _REMEDIES = {
     "3F000": _ANOTHER,
     "54000": _NARROWER,
     "54011": _NARROWER,
-    "22P05": "The database's encoding lacks a character. Leave it out, or use a database in UTF8",
+    UNTRANSLATABLE: "The database's encoding lacks a character. Leave it out, or use a database in UTF8",
 }
 PAGE_TIMEOUT = "5min"
 
@@ -118,23 +119,23 @@ class Databases:
             return self.engine(name, timeout).connect()
 
     @contextmanager
-    def connect(self, name: str, timeout: str = PAGE_TIMEOUT) -> Iterator[Connection]:
-        """A connection without a transaction, closed at the end of the block."""
-        with self.open(name, timeout) as connection:
-            yield connection
-
-    @contextmanager
-    def begin(self, name: str, timeout: str = PAGE_TIMEOUT, field: str = "") -> Iterator[Connection]:
-        """A connection inside one transaction, committed at the end of the block.
+    def connect(self, name: str, timeout: str = PAGE_TIMEOUT, field: str = "") -> Iterator[Connection]:
+        """A connection without a transaction, closed at the end of the block.
 
         `field`: of the job file, if the timeout is from there. Raises RetryableError for what may go better later:
         see `explained`.
         """
         try:
-            with self.connect(name, timeout) as connection, connection.begin():
+            with self.open(name, timeout) as connection:
                 yield connection
         except (DBAPIError, psycopg2.Error) as error:
             raise explained(error, name, timeout, field) from error
+
+    @contextmanager
+    def begin(self, name: str, timeout: str = PAGE_TIMEOUT, field: str = "") -> Iterator[Connection]:
+        """The same inside one transaction, committed at the end of the block."""
+        with self.connect(name, timeout, field) as connection, connection.begin():
+            yield connection
 
 
 def _engine(name: str, url: URL, timeout: str) -> Engine:
@@ -234,6 +235,28 @@ def said(error: BaseException) -> str:
     original = _original(error)
     line = str(original).strip().partition("\n")[0]
     return re.sub('".*"', '"..."', line) if isinstance(original, psycopg2.DataError) else line
+
+
+def write_words(connection: Connection, write: Callable[[Callable[[str], str]], object]) -> None:
+    """Call `write` with a function for texts of any origin, such as a model's error, that gives what Postgres can hold.
+
+    Characters that the database's encoding lacks are escaped, by Python's idea of it or, if Postgres has another, all
+    that are not ASCII.
+    """
+    for codec in ("utf-8", psycopg2.extensions.encodings.get(server_encoding(connection), "ascii"), "ascii"):
+        try:
+            with connection.begin_nested():
+                write(lambda text: text.replace("\0", "").encode(codec, "backslashreplace").decode(codec))  # noqa: B023
+            return
+        except (DBAPIError, psycopg2.Error) as error:
+            if code(error) != UNTRANSLATABLE or codec == "ascii":
+                raise
+
+
+def server_encoding(connection: Connection) -> str:
+    """Postgres's name of the database's encoding."""
+    driver: Any = connection.connection.dbapi_connection
+    return str(driver.info.parameter_status("server_encoding"))
 
 
 def _original(error: BaseException) -> Any:

@@ -216,7 +216,8 @@ def _passing_time(databases: Databases, job: Job, where: str) -> Iterator[Findin
 
 def _seen(databases: Databases, name: str, job: Job) -> Any:
     with databases.begin(name) as connection:
-        values = {"schema": job.source.schema_name, "relation": job.source.relation}
+        columns = [*job.source.key, *job.source.inputs, *filter(None, [job.source.cursor])]
+        values = {"schema": job.source.schema_name, "relation": job.source.relation, "columns": columns}
         return queries.run(connection, SQL["source"], **values).first()
 
 

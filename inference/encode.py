@@ -179,8 +179,10 @@ def _joined(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, (np.generic, np.ndarray)):
-        return value.tolist()
+    if isinstance(value, (np.generic, np.ndarray)) and value.dtype.kind not in "mM":  # of which it makes integers
+        found = value.tolist()
+        if not isinstance(found, np.generic):  # as it leaves a longdouble
+            return found
     raise TypeError(f"a value of type {type(value).__name__}")
 
 

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import psycopg2.extensions
@@ -30,7 +29,7 @@ from inference import (
     worklist,
 )  # fmt: skip
 from inference import search as searching
-from inference.database import PREDICTIONS, Databases, code, said
+from inference.database import PREDICTIONS, UNTRANSLATABLE, Databases, code, said, server_encoding
 from inference.errors import JobError, RunHeld, SourceError
 from inference.fields import interval
 from inference.job import Job
@@ -44,7 +43,6 @@ from inference.worklist import Counts, Gone
 SQL = queries.load("plan")
 TIMEOUT = "timeouts.plan"
 CLOCK_TOLERANCE = 60.0  # seconds that the source's clock and a worker's may drift apart between two runs
-UNTRANSLATABLE = "22P05"  # a character that another encoding lacks
 
 
 @dataclass(frozen=True)
@@ -113,11 +111,11 @@ def plan(databases: Databases, job: Job, request: Request, model: Model, caller:
 
 
 def _refuse_unwritable(error: Exception, here: Connection, job: Job, request: Request) -> None:
-    """Raise JobError if the error is about a character of the job file that the predictions' database cannot hold."""
-    driver: Any = here.connection.dbapi_connection
-    encoding = driver.info.parameter_status("server_encoding")
+    """Raise JobError or SourceError if the error is about a character that the predictions' database cannot hold: of
+    the job file, or of a row."""
+    encoding = server_encoding(here)
     codec = psycopg2.extensions.encodings.get(encoding)
-    if code(error) != UNTRANSLATABLE or codec is None:
+    if code(error) != UNTRANSLATABLE or codec is None or encoding == "UTF8":
         return
     given = {**job.model_dump(mode="json", by_alias=True), "this run's parameters": request.model_dump(mode="json")}
     for name, value in given.items():
@@ -128,6 +126,10 @@ def _refuse_unwritable(error: Exception, here: Connection, job: Job, request: Re
                 f"{name}: {lacking[0]!r} has no place in the encoding of the predictions' database, {encoding}. "
                 "Leave it out, or use a database in UTF8"
             ) from None
+    raise SourceError(
+        "source: a key, or an input of a view, has a character that has no place in the encoding of the predictions' "
+        f"database, {encoding}. Exclude those rows by source.where, or use a database in UTF8"
+    ) from None
 
 
 def prepare(databases: Databases, job: Job, model: Model) -> None:

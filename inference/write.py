@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import repeat
 from typing import IO, Any
 
@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection
 from inference import queries
 from inference.binary import RESULTS, Layout
 from inference.bisect import bisect
-from inference.database import Databases
+from inference.database import Databases, write_words
 from inference.encode import NULL, encoder, escape
 from inference.rows import Column, Lost, Rows, Scored, hash_of, join, plain, quarantined
 from inference.signature import Output
@@ -79,7 +79,9 @@ class Writer:
                 if isinstance(fault, BaseException):
                     lost.append(quarantined(int(part.ordinals[0]), hash_of(part), _first_line(fault)))
         if lost:
-            self._copy(connection, SQL["copy_lost"], _lost_lines(lost))
+            write_words(
+                connection, lambda fitting: self._copy(connection, SQL["copy_lost"], _lost_lines(lost, fitting))
+            )
 
     def _join(self, parts: list[Rows]) -> Rows:
         """A chunk's batches as one. Some may hold an array where others, in which a value is missing, hold texts."""
@@ -137,11 +139,12 @@ def _hexadecimal(data: bytes) -> Iterator[str]:
     return (text[start : start + 32] for start in range(0, len(text), 32))
 
 
-def _lost_lines(lost: list[Lost]) -> io.StringIO:
+def _lost_lines(lost: list[Lost], fitting: Callable[[str], str]) -> io.StringIO:
     lines = io.StringIO()
     for item in lost:
         hashed = None if item.input_hash is None else item.input_hash.hex()
-        fields = (item.outcome, hashed, item.error, item.message)
+        error, message = (said and fitting(said) for said in (item.error, item.message))
+        fields = (item.outcome, hashed, error, message)
         lines.write("\t".join([str(item.ordinal), *map(escape, fields)]) + "\n")
     lines.seek(0)
     return lines

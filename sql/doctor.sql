@@ -14,7 +14,10 @@ SELECT has_schema_privilege('prediction_work', 'USAGE') AND has_column_privilege
 
 -- The policies as this role meets them; where they use current_user, equal ones may still show other rows.
 -- name: source
-SELECT has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT') AS readable,
+SELECT has_schema_privilege(n.oid, 'USAGE') AND (
+           has_table_privilege(c.oid, 'SELECT')
+           OR (SELECT bool_and(has_column_privilege(c.oid, a.attnum, 'SELECT')) FROM pg_attribute a
+               WHERE a.attrelid = c.oid AND a.attname = ANY (%(columns)s))) AS readable,
        row_security_active(c.oid) AS restricted,
        ARRAY(SELECT p.polname::text FROM pg_policy p
              WHERE p.polrelid = c.oid AND p.polcmd IN ('r', '*')

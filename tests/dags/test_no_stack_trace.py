@@ -18,10 +18,10 @@ from sqlalchemy.engine import make_url
 from batch_prediction import tasks
 from inference import doctor, model, pipeline, shard, shard_command
 from inference.database import Databases
-from inference.errors import BadInput, ConfigurationError, InferenceError, PermanentError
+from inference.errors import BadInput, ConfigurationError, InferenceError, PermanentError, Unavailable
 from inference.job import Job
 from tests.integration.test_cli import COMMANDS, CommandLine, Ended
-from tests.stub import Digest, Pipeline, create_messages, job, sql
+from tests.stub import Digest, Pipeline, assert_current, create_messages, job, sql
 
 # `metrics` serves until it is stopped, and says 503 then: tests/integration/test_metrics.py.
 ARGUMENTS = {
@@ -75,6 +75,13 @@ class Company:
     def connect(self, **changes: Any) -> None:
         url = self.admin.url("predictions").set(drivername="postgresql", **changes)
         self._patch.setenv("AIRFLOW_CONN_PREDICTIONS", url.render_as_string(False))
+
+    def read_by_role(self) -> None:
+        """The source by a connection of its own, which names the role; the predictions as their owner."""
+        url = self.admin.url("predictions").set(drivername="postgresql", username=self.role, password="geheim")
+        self._patch.setenv("AIRFLOW_CONN_CRM", url.render_as_string(False))
+        self.connect()
+        self.write(job(source__connection="crm"))
 
     def end_run(self) -> None:
         """So that the next one has something to do."""
@@ -171,6 +178,7 @@ RIGHTS: dict[str, tuple[Callable[[Company], None], str]] = {
         lambda c: c.grant(*EVERYTHING, "SELECT (id, channel) ON message"),
         "message|owner|right",
     ),
+    "no right to the source as its own connection's role": (Company.read_by_role, "message"),
     "no schema": (_no_schema, "db upgrade"),
     "a database that takes no writes": (_read_only, "read-only transaction"),
 }
@@ -250,19 +258,44 @@ def test_the_walk_leaves_no_command_out() -> None:
 
 @pytest.mark.parametrize("what", RIGHTS)
 def test_rights(company: Company, run: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch, what: str) -> None:
-    """F17, C: exit code 1 is for bugs."""
+    """F17, F18, C: exit code 1 is for bugs."""
     arrange, wanted = RIGHTS[what]
     arrange(company)
 
     walk(run, wanted, set(ARGUMENTS))
 
     company.end_run()
+    expected = Unavailable if "read-only" in wanted else PermanentError  # a failover may be on its way
     for words in ("plan", "run"):
         ended = run(words, "intent")
         assert_told(ended, words, wanted)
-        assert ended.code == 65
+        assert ended.code == expected.exit_code
     raised = walk_tasks(company, monkeypatch)
-    assert issubclass(raised["plan"], PermanentError)
+    assert issubclass(raised["plan"], expected)
+
+
+@pytest.mark.parametrize("own_connection", [False, True])
+def test_the_rights_that_a_job_needs_are_enough(
+    company: Company, run: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch, own_connection: bool
+) -> None:
+    """F17, F18: the columns that it names, of the role that reads them; whatever else the table has."""
+    company.end_run()
+    sql(company.admin, "DROP TABLE prediction_work.work_1_1, prediction_work.result_1_1")
+    company.grant("SELECT (id, text) ON message")
+    if own_connection:
+        company.read_by_role()
+    else:
+        company.grant(*EVERYTHING)
+
+    ended = run("run", "intent")
+
+    assert (ended.code, "published" in ended.out + ended.err) == (0, True), ended
+    assert_current(company.admin)
+    for words in ("plan", "run", "status"):
+        ended = run(words, ARGUMENTS[words])
+        assert (ended.code, "Traceback" in ended.out + ended.err) == (0, False), ended
+    assert "message can be read" in run("doctor", "").out
+    assert walk_tasks(company, monkeypatch, "plan") == {}
 
 
 @pytest.mark.parametrize("what", ADDRESSES)

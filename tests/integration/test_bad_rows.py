@@ -80,7 +80,7 @@ CASES: dict[str, tuple[str, str, dict[str, Any]]] = {
             "-0": -0.0,
         },
     ),
-    "text": ("text", "string", {text: text for text in TEXTS}),
+    "text": ("text", "string", {**{text: text for text in TEXTS}, "NULL": None}),
     "char": ("char(5)", "string", {"ab": "ab   ", "": "     "}),
     "varchar": ("varchar(5)", "string", {"ab ": "ab ", "한국어": "한국어"}),
     "name": ("name", "string", {"select": "select"}),
@@ -131,6 +131,9 @@ CASES: dict[str, tuple[str, str, dict[str, Any]]] = {
             DIGITS: int(DIGITS),
             "null": None,
             '"x"': "x",
+            f"0.{DIGITS}": 1.0,
+            "0.1234567890123456789": 0.12345678901234568,
+            '{"n": 123456789.123456789123456789}': {"n": 123456789.12345679},
             '{"n": 1e400}': Quarantined("1e400"),
             '"\\u0000"': "\0",
             "9" * 5000: Quarantined("5000 digits"),
@@ -139,7 +142,14 @@ CASES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "jsonb": (
         "jsonb",
         "object",
-        {'{"b": 0.1, "a": {}}': {"a": {}, "b": 0.1}, "[]": [], DIGITS: int(DIGITS), "NULL": None},
+        {
+            '{"b": 0.1, "a": {}}': {"a": {}, "b": 0.1},
+            "[]": [],
+            DIGITS: int(DIGITS),
+            "NULL": None,
+            "0.1234567890123456789": 0.12345678901234568,
+            "[123456789.123456789123456789, 1e-400]": [123456789.12345679, 0.0],
+        },
     ),
     "text[]": (
         "text[]",
@@ -207,6 +217,7 @@ def same(one: Any, other: Any) -> bool:
 @pytest.mark.parametrize("connection", ["predictions", "company"])
 @pytest.mark.parametrize("name", CASES)
 def test_the_model_is_given_what_is_there(other: Databases, name: str, connection: str) -> None:
+    """R7, R9. A missing text is None; of numbers in JSON, whole ones are exact and others in double precision."""
     kind, declared, values = CASES[name]
     sql(other, "CREATE TYPE mood AS ENUM ('it''s \"so so\"', '%s')", connection)
     sql(other, "CREATE DOMAIN short AS text CHECK (length(value) < 10)", connection)

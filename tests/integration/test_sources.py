@@ -249,6 +249,7 @@ def test_names_and_values_full_of_sql_are_data(other: Databases, connection: str
 
 @pytest.mark.parametrize("connection", ["predictions", "company"])
 def test_a_where_with_percent_signs_and_braces(other: Databases, connection: str) -> None:
+    """R8."""
     create_messages(other, ["100% {a} :b", "nothing", "50%"], connection)
     pipeline = Pipeline(
         other,
@@ -262,6 +263,31 @@ def test_a_where_with_percent_signs_and_braces(other: Databases, connection: str
     assert pipeline.run().planned == 0
     if connection == "predictions":
         assert len(sql(other, "SELECT FROM prediction.intent__current WHERE is_current")) == 2
+
+
+@pytest.mark.parametrize("connection", ["predictions", "company"])
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [
+        ("text LIKE '%2'", {2, 12}),
+        ("id % 2 = 1 AND id %5 > 3", {9}),
+        ("text = ':x' OR text = '%(id)s' OR text LIKE '%%'", set(range(1, 13))),
+        ("text = ':x' OR text = '%s'", {3, 4}),
+        ("text::varchar(1) = ':'", {3}),
+    ],
+)
+def test_placeholders_of_drivers_mean_nothing_in_a_where(
+    other: Databases, connection: str, where: str, expected: set[int]
+) -> None:
+    """R8."""
+    texts = [f"text {number}" for number in range(1, 13)]
+    create_messages(other, [*texts[:2], ":x", "%s", *texts[4:]], connection)
+    cost = "length(text) % 3 + 1 + length(':x %s %(id)s')"
+    pipeline = Pipeline(other, job(source__where=where, source__connection=connection, cost=cost))
+
+    assert pipeline.run().planned == len(expected)
+    assert set(predictions(other)) == expected
+    assert pipeline.run().planned == 0
 
 
 KEYS = {
@@ -321,7 +347,7 @@ def test_bad_keys_of_a_view_are_refused_before_anything_is_scored(
 
 
 def test_a_table_whose_children_repeat_its_keys_is_refused(databases: Databases) -> None:
-    """A unique index covers the parent alone."""
+    """R5. A unique index covers the parent alone."""
     create_messages(databases, ["a", "b"])
     sql(databases, "CREATE TABLE child () INHERITS (message)")
     sql(databases, "INSERT INTO child (id, text) VALUES (1, 'again')")

@@ -32,7 +32,7 @@ ARROW = {"pyarrow": ["pyarrow==25.0.1"], "no pyarrow": []}
 @pytest.mark.parametrize("pandas", PANDAS)
 @pytest.mark.parametrize("mlflow", MLFLOW)
 def test_what_a_model_sees_is_what_the_row_holds(mlflow: str, pandas: str, arrow: str, tmp_path: Path) -> None:
-    """F1, F2, F13, F30, F33, R1: each value is seen as it is, or its row lost with the reason, or plan refuses the
+    """F1, F2, F13, F30, F33, R1, R9: each value is seen as it is, or its row lost with the reason, or plan refuses the
     column; which of them is written down in `tests/value_cases.py`."""
     told = told_by(interpreter(MLFLOW[mlflow], PANDAS[pandas], *ARROW[arrow]), tmp_path)
 

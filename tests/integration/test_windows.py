@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from datetime import datetime, timedelta, timezone
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
+from sqlalchemy import text
 
 from inference import definition, plan, prune, publish
 from inference.database import Databases
@@ -397,3 +399,35 @@ def test_a_held_run_that_is_released_ends_the_window_of_another_version(database
     publish.release(databases, held.run_id)
 
     assert (company.run().planned, company.versions()) == (3, {"1"})
+
+
+@pytest.mark.parametrize(
+    ("zone", "sweep", "first_day", "expected"),
+    [
+        ("America/New_York", "30 2 * * *", "2026-03-07", ["07 02:45-0500", "08 03:15-0400", "09 02:45-0400"]),
+        ("America/New_York", "0 3 * * *", "2026-03-07", ["07 03:15-0500", "08 03:15-0400", "09 03:15-0400"]),
+        ("America/New_York", "30 1 * * *", "2026-10-31",
+         ["31 01:45-0400", "01 01:45-0400", "01 01:45-0500", "02 01:45-0500"]),
+        ("America/New_York", "0 3 * * *", "2026-10-31", ["31 03:15-0400", "01 03:15-0500", "02 03:15-0500"]),
+        ("America/Santiago", "0 0 * * *", "2026-09-05", ["05 00:15-0400", "06 01:15-0300", "07 00:15-0300"]),
+        ("Australia/Lord_Howe", "15 2 * * *", "2026-10-03", ["03 02:30+1030", "04 02:45+1100", "05 02:30+1100"]),
+        ("Asia/Seoul", "0 0 * * *", "2026-03-07", ["07 00:15+0900", "08 00:15+0900", "09 00:15+0900"]),
+    ],
+)  # fmt: skip
+def test_a_change_of_the_clock_neither_loses_a_sweep_nor_repeats_it(
+    company: Company, databases: Databases, zone: str, sweep: str, first_day: str, expected: list[str]
+) -> None:
+    """R4. One a day, also where its hour is left out; two where its hour comes twice, which does no harm. A run each
+    quarter of an hour, from noon to noon of three days later."""
+    company.run()
+    a_job = job(**{**SEARCH, "source__sweep": sweep, "schedule": {"time_zone": zone}})
+    noon = datetime.fromisoformat(f"{first_day} 12:00").replace(tzinfo=ZoneInfo(zone)).astimezone(timezone.utc)
+    found = []
+    with databases.begin("predictions") as connection:
+        for quarter in range(-96, 2 * 96):
+            now = noon + timedelta(minutes=15 * quarter)
+            if quarter == -96 or plan._sweep_is_due(connection, a_job, now):
+                found.append(now.astimezone(ZoneInfo(zone)).strftime("%d %H:%M%z"))
+                connection.execute(text("UPDATE prediction.run SET source_time = :now"), {"now": now})
+
+    assert found[1:] == expected

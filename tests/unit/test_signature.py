@@ -157,10 +157,13 @@ def test_a_model_without_a_whole_signature_is_refused(signature: dict[str, Any] 
         ([{"type": "string", "name": "a\0b"}], "longer than 63 bytes|no name"),
         ([tensor("float32", -1, 3, 224, name="image")], "output 'image': there is no column type for"),
         ([tensor("complex64", -1)], "output 'prediction': there is no column type for"),
+        ([tensor("uint8", -1)], "output 'prediction': there is no column type for"),
+        ([tensor("float16", -1, 3, name="p")], "output 'p': there is no column type for .*float16"),
         ([{"type": "sparkml_vector", "name": "v"}], "output 'v': there is no column type for"),
     ],
 )
 def test_an_output_that_is_no_column_is_refused_by_name(outputs: list[dict[str, Any]], message: str) -> None:
+    """R2, where the model was logged with `uint8` or `float16`."""
     with pytest.raises(ModelError, match=f"^intent version 3: .*(?:{message})"):
         parsed(outputs)
 
