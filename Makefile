@@ -1,7 +1,7 @@
 # make help
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-down env test e2e-frameworks chaos bench scaling lint clean
+.PHONY: help setup demo demo-down env test release e2e-frameworks chaos bench scaling lint clean
 export MESSAGES QUICK FIGURES SEEDS SEED MUTANTS
 
 help:  ## this list
@@ -22,10 +22,16 @@ env:  ## .env for docker-compose.yaml, with passwords of its own; then: docker c
 test: setup  ## all checks and tests, as CI runs them
 	@scripts/test
 
+release:  ## what is too heavy for CI: three versions of PyTorch, 200 seeds of faults, the mutants, all benchmarks: hours
+	@$(MAKE) e2e-frameworks
+	@$(MAKE) chaos SEEDS=200
+	@$(MAKE) chaos MUTANTS=1
+	@$(MAKE) bench
+
 e2e-frameworks: setup  ## models of PyTorch 1.10, 1.11 and the current one side by side: minutes, 8 GB, a Docker engine
 	@.venv/bin/python -m pytest tests/frameworks
 
-chaos: setup  ## runs under faults, 20 seeds of them; SEEDS=200, SEED=17 alone, MUTANTS=1 checks the harness itself
+chaos: setup  ## runs under faults, 20 seeds of them; SEEDS=200, SEED=17 alone, MUTANTS=1 (or names) checks the harness itself
 	@.venv/bin/python -m chaos
 
 bench: setup  ## ours beside what people would use instead; QUICK=1 for a short run, FIGURES=8,9 for a part
