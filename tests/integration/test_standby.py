@@ -89,7 +89,7 @@ class Replicated:
 
     def caught_up(self) -> None:
         """Wait until the standby has replayed what the primary has written."""
-        ((written,),) = sql(self.databases, "SELECT CAST(pg_current_wal_lsn() AS text)", "primary")
+        ((written,),) = sql(self.databases, "SELECT CAST(pg_current_wal_insert_lsn() AS text)", "primary")
 
         def replayed() -> bool:
             with psycopg2.connect(self.standby.libpq_url("postgres")) as connection, connection.cursor() as cursor:
