@@ -9,6 +9,7 @@ from datetime import datetime, timezone
 from functools import partial
 from typing import Any
 
+from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
 from inference import (
@@ -26,7 +27,7 @@ from inference import (
     status,
 )  # fmt: skip
 from inference.database import PREDICTIONS, Databases
-from inference.errors import InferenceError
+from inference.errors import InferenceError, PermanentError
 from inference.job import Job
 from inference.pooler import require_session
 from inference.registry import Registry
@@ -158,13 +159,23 @@ def _predictor(databases: Databases) -> Iterator[Finding]:
             yield Finding("ok", "shards have a role of their own, which may not publish")
 
 
+def _dead(connection: Connection, job: str) -> Finding | None:
+    """What to say of a job's open run that nobody is at work on, or of one that this code cannot read."""
+    try:
+        run = repair.dead_run(connection, job)
+    except PermanentError as error:
+        return Finding("warning", f"job {job}: {error}")
+    if run is None:
+        return None
+    return Finding("warning", f"{run.text}: the job's next plan takes over, or now: python -m inference repair")
+
+
 def _orphans(databases: Databases) -> Iterator[Finding]:
     with databases.begin(PREDICTIONS) as connection:
         tables = [row.name for row in queries.run(connection, repair.SQL["leftovers"])]
         sessions = queries.run(connection, SQL["sessions"]).scalar_one()
-        dead = [found for job in status.known(databases) if (found := repair.dead_run(connection, job))]
-    for run in dead:
-        yield Finding("warning", f"{run.text}: the job's next plan takes over, or now: python -m inference repair")
+        dead = [found for job in status.known(databases) if (found := _dead(connection, job))]
+    yield from dead
     if tables or sessions:
         what = [f"tables {', '.join(tables)}"] if tables else []
         what += [f"{sessions} sessions of shards"] if sessions else []

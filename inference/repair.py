@@ -9,6 +9,7 @@ from sqlalchemy.engine import Connection
 
 from inference import check, definition, lease, queries, runner, status, table
 from inference.database import PREDICTIONS, Databases
+from inference.errors import PermanentError
 from inference.job import Job
 
 SQL = queries.load("repair")
@@ -21,7 +22,10 @@ class Dead:
 
 
 def dead_run(connection: Connection, job: str) -> Dead | None:
-    """The job's open run, if it has been silent for so long that the next plan would take over."""
+    """The job's open run, if it has been silent for so long that the next plan would take over.
+
+    Raises PermanentError if newer code has planned it, or this code cannot take its job.
+    """
     run = queries.run(connection, lease.SQL["open_run"], job=job).first()
     if run is None or run.state == "held":
         return None
@@ -37,14 +41,20 @@ def repair(databases: Databases, jobs: Iterable[Job]) -> Iterator[str]:
     Raises Unavailable if a plan or publish of a job is at work.
     """
     for job in status.known(databases):
+        said = []
         with databases.begin(PREDICTIONS) as connection:
             lease.lock(connection, job)
             queries.run(connection, lease.SQL["clock_set_back"], job=job)
-            dead = dead_run(connection, job)
+            try:
+                dead = dead_run(connection, job)
+            except PermanentError as error:  # whoever can read it may be at work on it
+                dead = None
+                said.append(f"job {job}: its open run is left as it is: {error}")
             if dead:
                 queries.run(connection, check.SQL["fail"], run_id=dead.run_id, message=f"ended by repair: {dead.text}")
+                said.append(f"ended {dead.text}")
             removed = lease.clear(connection, job)
-        yield from [f"ended {dead.text}"] if dead else []
+        yield from said
         yield from (f"job {job}: removed {what}" for what in removed)
     with databases.begin(PREDICTIONS) as connection:
         strays = [row.name for row in queries.run(connection, SQL["leftovers"]) if row.stray]

@@ -42,7 +42,8 @@ def create(search: Search, run_id: int, generation: int, candidates: sql.Composa
     others = [*([] if search.unique else ["copies"]), *(["found", "oldest_found"] if limited else [])]
     inputs = source.input_names(search.section) if search.view else []
     parts = {
-        "work": table.work(run_id, generation), "keys": keys, "with_candidates": candidates, "pending": pending,
+        "work": table.work(run_id, generation), "keys": keys, "listed_keys": _listed_keys(search, names),
+        "with_candidates": candidates, "pending": pending,
         "ordinal": fill(SQL["ordinal_once"], keys=keys) if once else fill(SQL["ordinal_each"], order=order),
         "others": sql.Composed([fill(", {name}", name=column(name)) for name in (*others, *inputs)]),
         "gone": _and_gone(search, len(others) + len(inputs)) if search.deletes else sql.SQL(""),
@@ -62,10 +63,22 @@ def create(search: Search, run_id: int, generation: int, candidates: sql.Composa
     return counts
 
 
+# The key's collation may change while the run is open, in the source or in the job's table. Postgres compares a column
+# of any collation with one of the default, but not two of others.
+_COLLATED = '{value} COLLATE "default"'
+
+
+def _listed_keys(search: Search, names: list[str]) -> sql.Composable:
+    """The keys as the work list has them, wherever the source is."""
+    return sql.SQL(", ").join(
+        fill(f"{_COLLATED} AS {{value}}", value=column(name)) if key.collation else column(name)
+        for name, key in zip(names, search.keys)
+    )
+
+
 def _and_gone(search: Search, others: int) -> sql.Composable:
-    keys = [
-        fill("p.{name}::{type}", name=column(key.name), type=expression(key.type_and_collation)) for key in search.keys
-    ]
+    cast = [fill("p.{name}::{type}", name=column(key.name), type=expression(key.type)) for key in search.keys]
+    keys = [fill(_COLLATED, value=value) if key.collation else value for value, key in zip(cast, search.keys)]
     return fill(
         "\n" + SQL["and_gone"],
         target_keys=sql.SQL(", ").join(keys),

@@ -16,7 +16,7 @@ row_number() OVER (PARTITION BY -cost, input_hash ORDER BY {keys}) > 1 AS duplic
 -- name: create_work
 CREATE UNLOGGED TABLE {work} AS
 {with_candidates}
-SELECT {keys}, input_hash, cost, changed_at, {ordinal}{others} FROM ({pending}) c{gone};
+SELECT {listed_keys}, input_hash, cost, changed_at, {ordinal}{others} FROM ({pending}) c{gone};
 
 -- In the same statement, since two would have two snapshots: a row might be pending in one and gone in the other.
 -- name: and_gone

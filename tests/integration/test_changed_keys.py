@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from inference import plan
+from inference import plan, publish
 from inference.database import Databases
 from inference.errors import ConfigurationError, SourceError, Unavailable
 from inference.signature import Output, Signature
@@ -166,6 +166,47 @@ def test_another_collation_of_the_key_is_followed(databases_of: Databases, befor
     assert pipeline.run().planned == 0
     if databases.same("crm", "predictions"):
         assert sql(databases, "SELECT count(*) FROM prediction.intent__current WHERE is_current") == [(2,)]
+
+
+@pytest.mark.parametrize(("before", "after"), COLLATIONS)
+def test_a_collation_that_changes_while_a_run_is_read(databases_of: Databases, before: str, after: str) -> None:
+    """C, a neighbour: the work list has the keys as they were planned."""
+    databases = databases_of
+    pipeline = at_work(databases, f"text COLLATE {before}", "'a'", sizes__chunk_rows=30)
+    sql(databases, "INSERT INTO message SELECT 'k' || n, 't' || n FROM generate_series(1, 100) n", "crm")
+    planned = pipeline.plan()
+    sql(databases, f"ALTER TABLE message ALTER id TYPE text COLLATE {after}", "crm")
+
+    pipeline.predict(planned)
+
+    assert pipeline.finish(planned) == "published"
+    assert counts(databases, planned.run_id) == {"planned": 100, "predicted": 100}
+    assert pipeline.run().planned == 0
+
+
+@pytest.mark.parametrize("history", ["none", "append"])
+@pytest.mark.parametrize(("before", "after"), COLLATIONS)
+def test_a_collation_that_the_tables_follow_while_a_run_is_held(
+    databases_of: Databases, before: str, after: str, history: str
+) -> None:
+    """C, a neighbour: `db prepare` between a run and its release."""
+    databases = databases_of
+    gone = {"source__on_delete": "delete", "source__max_delete_rate": 1.0}
+    pipeline = at_work(databases, f"text COLLATE {before}", "'a'", history=history, **gone)
+    sql(databases, "INSERT INTO message VALUES ('b', 'two'), ('c', 'three')", "crm")
+    pipeline.run()
+    sql(databases, "UPDATE message SET text = 'edited' WHERE id = 'b'; DELETE FROM message WHERE id = 'a'", "crm")
+    planned = pipeline.plan(publish="hold")
+    pipeline.predict(planned)
+    assert pipeline.finish(planned) == "held"
+    sql(databases, f"ALTER TABLE message ALTER id TYPE text COLLATE {after}", "crm")
+    plan.prepare(databases, pipeline.job, pipeline.model)
+
+    publish.release(databases, planned.run_id)
+
+    assert counts(databases, planned.run_id) == {"planned": 1, "predicted": 1, "deleted": 1}
+    assert {key for (key,) in sql(databases, "SELECT id FROM prediction.intent")} == {"b", "c"}
+    assert pipeline.run().planned == 0
 
 
 def test_a_dry_run_says_that_another_collation_is_still_to_be_followed(databases: Databases) -> None:
