@@ -215,8 +215,8 @@ class Trial:
         for run in held:
             try:
                 said = publish.release(databases, run) if how == "release" else publish.discard(databases, run)
-            except WorkLost as error:
-                said = f"{error}; {publish.discard(databases, run)}"
+            except WorkLost as error:  # which has ended the run
+                said = str(error)
             self._say(said)
 
     def _start_shard_again(self) -> None:
