@@ -96,7 +96,10 @@ def plan(databases: Databases, job: Job, request: Request, model: Model, caller:
         # A row may become another, or due, as time passes, without being written.
         everywhere = replays or bool(passing) or expression.depends_on_time(there, section(job)) is not None
         window_start, sweep = _window(here, job, request, model, everywhere, clock)
-        search = Search(job, request, model, here, there, columns, window_start, sweep, unique, view, passing, replays)
+        search = Search(
+            job, request, model, here, there, columns, window_start, sweep, unique, view, passing, replays,
+            entries=not request.dry_run and quarantine.unresolved(here, job.name),
+        )  # fmt: skip
         try:
             planned = _plan_run(search, caller, decision, clock, started)
         except (DataError, psycopg2.DataError) as error:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from psycopg2 import sql
+from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DataError
 
 from inference import check, publish, queries, search, table
@@ -51,13 +52,18 @@ def drop(databases: Databases, job: str, keys: Sequence[str] | None) -> int:
         return queries.run(connection, SQL["drop"], job=job, keys=keys and list(keys)).rowcount
 
 
+def unresolved(connection: Connection, job: str) -> bool:
+    """Whether the job has entries that are open, or wait to be tried again."""
+    return bool(queries.run(connection, SQL["unresolved"], job=job).scalar())
+
+
 def settle(found: Search, candidates: sql.Composable) -> None:
     """End the entries that a search shows to be past: their row is gone, or its present input is predicted."""
-    if not queries.run(found.here, SQL["unresolved"], job=found.job.name).scalar():
+    if not found.entries:
         return
     names = search.key_names(len(found.keys))
     parts = {
-        "with_candidates": candidates + sql.SQL(",") if found.here is found.there else sql.SQL("WITH"),
+        "with_candidates": candidates + sql.SQL(",") if candidates != sql.SQL("") else sql.SQL("WITH"),
         "target": table.target(found.job.name),
         "joined": search.keys_equal(found.job, "p", "c"),
         "key_text": queries.as_text(names, "c"),

@@ -41,6 +41,7 @@ class Search:
     view: bool  # whether the source is one: then its inputs are kept in the work list, and it is read here only
     passing: list[str]  # functions by which a view changes as time passes
     replays: bool  # whether entries of the quarantine wait to be tried again
+    entries: bool  # whether the quarantine has unresolved entries, which are judged by the rows as well
 
     @property
     def section(self) -> dict[str, Any]:
@@ -78,12 +79,15 @@ def section(job: Job) -> dict[str, Any]:
 
 
 def candidates(search: Search) -> sql.Composable:
-    """The job's rows, as what a query over `candidate` begins with; empty where they were streamed into a table."""
+    """The job's rows, as what a query over `candidate` begins with; empty where they are in a table."""
     _check_range(search)
     # No parallel plan, so that a sum of floats comes out the same the next time.
     queries.run(search.there, source.SQL["serially"] if search.view else SQL["in_parallel"])
     source.lock(search.there, search.section)
     query = _candidate_query(search)
+    if search.here is search.there and search.view and search.entries:
+        queries.run(search.here, SQL["compute_candidates"], {"query": query}, **search.values)
+        return sql.SQL("")
     if search.here is search.there:
         once = sql.SQL("" if search.view and search.deletes else "NOT")
         return fill(SQL["with_candidates"], once=once, query=query)

@@ -33,6 +33,11 @@ SELECT CAST(%(key_from)s AS {type}), CAST(%(key_to)s AS {type});
 CREATE TEMPORARY TABLE candidate ({keys}, input_hash uuid, cost double precision, changed_at timestamptz{inputs})
 ON COMMIT DROP;
 
+-- A view that more than one statement asks for is computed once, for all of them.
+-- name: compute_candidates
+CREATE TEMPORARY TABLE candidate ON COMMIT DROP AS {query};
+ANALYZE candidate;
+
 -- name: analyze_candidates
 ANALYZE candidate;
 

@@ -13,6 +13,7 @@ from inference.database import PREDICTIONS, Databases
 from inference.errors import SourceError
 from tests.integration.test_sources import VALUES, measuring, other  # noqa: F401
 from tests.stub import (
+    Digest,
     Pipeline,
     Printed,
     counts,
@@ -156,6 +157,37 @@ def test_a_row_of_a_view_that_is_too_large_costs_itself(
     assert pipeline.run().planned == 0
     ((key, message),) = sql(other, "SELECT key, message FROM prediction.quarantine_open")
     assert (key, message) == (["2"], "its inputs take more than 10000 bytes, which is more than can be read")
+
+
+@pytest.mark.parametrize("on_delete", ["keep", "delete"])
+def test_a_view_is_computed_once_also_where_entries_of_quarantine_are_judged(
+    databases: Databases, on_delete: str
+) -> None:
+    """F10."""
+    create_messages(databases, ["a", "bad", "c"])
+    sql(databases, "CREATE SEQUENCE calls")
+    body = "BEGIN PERFORM nextval(''calls''); RETURN text; END"
+    sql(databases, f"CREATE FUNCTION counted(text text) RETURNS text STABLE LANGUAGE plpgsql AS '{body}'")
+    sql(databases, "CREATE VIEW shown AS SELECT id, counted(text) AS text FROM message")
+    pipeline = of_view(databases, source__on_delete=on_delete, source__max_delete_rate=1.0)
+    pipeline.predictor = Digest(lambda text: text == "bad")
+    assert counts(databases, pipeline.run().run_id) == {"planned": 3, "predicted": 2, "quarantined": 1}
+    sql(databases, "UPDATE message SET text = 'good' WHERE text = 'bad'")
+    sql(databases, "DELETE FROM message WHERE id = 3")
+    sql(databases, "ALTER SEQUENCE calls RESTART")
+
+    planned = pipeline.plan()
+
+    assert planned.planned == 1
+    # Each row's text once for the hash, once for its size and once to be kept: of two rows that is less than two reads.
+    ((calls,),) = sql(databases, "SELECT last_value FROM calls")
+    pipeline.predict(planned)
+    assert pipeline.finish(planned) == "published"
+    assert pipeline.run().planned == 0
+    sql(databases, "ALTER SEQUENCE calls RESTART")
+    sql(databases, "UPDATE message SET text = 'other' WHERE id = 2")
+    pipeline.plan()  # without an entry in quarantine
+    assert sql(databases, "SELECT last_value FROM calls") == [(calls,)]
 
 
 def test_the_work_list_with_its_inputs_goes_when_the_run_is_published(databases: Databases) -> None:
