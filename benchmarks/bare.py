@@ -10,8 +10,8 @@ from sqlalchemy.engine import Connection
 from benchmarks.lap import Lap, timed
 from benchmarks.model import loaded
 from benchmarks.workload import Workload, columns
-from inference.binary import Layout
-from inference.database import Databases
+from inference.base.database import Databases
+from inference.shard.copy_binary import Layout
 
 
 def input_hash(workload: Workload) -> str:

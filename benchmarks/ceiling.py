@@ -13,7 +13,7 @@ from benchmarks.lap import Lap
 from benchmarks.model import load, loaded
 from benchmarks.worker import Worker
 from benchmarks.workload import Workload
-from inference.database import PREDICTIONS, Databases
+from inference.base.database import PREDICTIONS, Databases
 
 _WORKERS: list[Worker] = []
 

@@ -19,7 +19,7 @@ from benchmarks.machine import STATE, Machine
 from benchmarks.tabular import TABULAR
 from benchmarks.verdict import Measured
 from benchmarks.workload import ROOT
-from inference.database import PREDICTIONS, Databases
+from inference.base.database import PREDICTIONS, Databases
 from services.airflow import Airflow
 from services.airflow_api import AirflowApi
 

@@ -9,7 +9,8 @@ from benchmarks.machine import STATE
 from benchmarks.messages import MESSAGES
 from benchmarks.tabular import TABULAR
 from benchmarks.workload import ROOT
-from inference import environment, state
+from inference.base import state_folder
+from inference.models import environment
 
 if __name__ == "__main__":
     os.environ.setdefault("INFERENCE_STATE", str(STATE))
@@ -17,7 +18,7 @@ if __name__ == "__main__":
         environment.ensure(
             platform.python_version(),
             workload.requirements,
-            state.folder(),
+            state_folder.folder(),
             ROOT / "inference" / "requirements.txt",
             print,
         )

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from sqlalchemy.engine import Connection
 
 from benchmarks.workload import Workload, count
-from inference.database import PREDICTIONS, Databases
+from inference.base.database import PREDICTIONS, Databases
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from benchmarks import worker
 from benchmarks.workload import ROOT, Workload
-from inference import migrate
-from inference.database import PREDICTIONS, Databases
+from inference.base.database import PREDICTIONS, Databases
+from inference.schema import migrate
 from services.mlflow_server import MlflowServer
 from services.postgres import Postgres
 

@@ -9,8 +9,8 @@ from typing import Any
 from benchmarks.lap import Lap
 from benchmarks.workload import Workload, count
 from inference import pipeline
-from inference.database import PREDICTIONS, Databases
-from inference.request import Request
+from inference.base.database import PREDICTIONS, Databases
+from inference.jobs.request import Request
 
 # All shards run at a time, and one whose model is loaded later begins later: that is start-up. From its own first page
 # to its last commit, the longest is what they take.

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 from benchmarks.lap import Lap, timed
 from benchmarks.model import loaded
 from benchmarks.workload import Workload
-from inference.database import PREDICTIONS, Databases
+from inference.base.database import PREDICTIONS, Databases
 
 
 def run(

@@ -16,12 +16,14 @@ from benchmarks.machine import Machine
 from benchmarks.tabular import TABULAR
 from benchmarks.verdict import Measured
 from benchmarks.workload import columns, vacuum
-from inference import model, queries, table
-from inference import plan as planning
-from inference.database import PREDICTIONS, Databases
-from inference.lease import Caller
-from inference.registry import Registry
-from inference.request import Request
+from inference.base import queries
+from inference.base.database import PREDICTIONS, Databases
+from inference.jobs.request import Request
+from inference.models import model_version
+from inference.models.mlflow_rest import Registry
+from inference.planning import plan as planning
+from inference.schema import job_tables
+from inference.schema.lease import Caller
 
 FIGURES = {8, 9}
 MANY, FEW, NEW = 5_000_000, 500_000, 1_000
@@ -68,7 +70,7 @@ def _table(machine: Machine, rows: int) -> tuple[Databases, str]:
     with databases.begin(PREDICTIONS) as connection:
         cursor = connection.connection.cursor()
         _insert(cursor, 1, rows - NEW, "now() - interval '30 days'")
-        target = queries.text(connection, table.target(TABULAR.name))
+        target = queries.text(connection, job_tables.target(TABULAR.name))
         cursor.execute(
             f"INSERT INTO {target} (id, input_hash, model_id, run_id, predicted_at, score) "
             f"SELECT s.id, {input_hash(TABULAR)}, 1, {planned.run_id}, now(), 0 FROM measurement s ORDER BY s.id"
@@ -84,8 +86,8 @@ def _insert(cursor: Any, first: int, last: int, moment: str) -> None:
     cursor.execute(f"INSERT INTO measurement SELECT n, {values}, {moment} FROM generate_series({first}, {last}) n")
 
 
-def _model(databases: Databases) -> model.Model:
-    return model.resolve(databases, Registry(), TABULAR.model, "champion", False)
+def _model(databases: Databases) -> model_version.Model:
+    return model_version.resolve(databases, Registry(), TABULAR.model, "champion", False)
 
 
 def _plans(databases: Databases, job: Any) -> float:
@@ -109,7 +111,7 @@ def _anti_join(databases: Databases) -> float:
     """What a person would write in psql for the same work list, with the same index and statistics."""
     session: Session = psycopg2.connect(databases.url(PREDICTIONS).set(drivername="postgresql").render_as_string(False))
     with session, session.cursor() as cursor:
-        target = table.target(TABULAR.name).as_string(cursor)
+        target = job_tables.target(TABULAR.name).as_string(cursor)
         started = time.monotonic()
         cursor.execute(
             f"CREATE UNLOGGED TABLE pending AS SELECT s.id, {input_hash(TABULAR)} AS input_hash FROM measurement s "

@@ -12,11 +12,13 @@ from benchmarks.machine import Machine
 from benchmarks.tabular import CHUNK_ROWS, TABULAR
 from benchmarks.verdict import Measured
 from benchmarks.workload import count, vacuum
-from inference import pipeline, queries, table
-from inference.database import PREDICTIONS, Databases
-from inference.job import Job
-from inference.lease import Caller
-from inference.request import Request
+from inference import pipeline
+from inference.base import queries
+from inference.base.database import PREDICTIONS, Databases
+from inference.jobs.job import Job
+from inference.jobs.request import Request
+from inference.schema import job_tables
+from inference.schema.lease import Caller
 
 FIGURES = {10}
 ROWS, REPEATS = 1_000_000, 3
@@ -77,4 +79,4 @@ def _bare(databases: Databases, run_id: int, generation: int, conflict: str) -> 
 
 def _target(databases: Databases) -> str:
     with databases.begin(PREDICTIONS) as connection:
-        return queries.text(connection, table.target(TABULAR.name))
+        return queries.text(connection, job_tables.target(TABULAR.name))

@@ -18,7 +18,7 @@ import psycopg2
 from benchmarks.lap import Lap, clean
 from benchmarks.worker import family
 from benchmarks.workload import Workload
-from inference.database import PREDICTIONS, Databases
+from inference.base.database import PREDICTIONS, Databases
 
 OBJECT_STORE = 2 << 30
 READERS = 2  # at a time

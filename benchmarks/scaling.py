@@ -29,7 +29,7 @@ from benchmarks import machine
 from benchmarks.tabular import CHUNK_ROWS, HEAVY, TABULAR
 from benchmarks.workload import Workload
 from inference import pipeline
-from inference.request import Request
+from inference.jobs.request import Request
 from services.postgres import Postgres
 
 RESULTS = Path(__file__).with_name("scaling.json")

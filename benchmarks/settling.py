@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from benchmarks.lap import Lap
 from benchmarks.workload import Workload
-from inference import pipeline, shard, shard_command
-from inference.batch import BatchSize
-from inference.database import PREDICTIONS, Databases
-from inference.lease import Caller
-from inference.request import Request
+from inference import pipeline
+from inference.base.database import PREDICTIONS, Databases
+from inference.jobs.request import Request
+from inference.schema.lease import Caller
+from inference.scoring.batch_size import BatchSize
+from inference.shard import command, shard
 
 
 class Counted(BatchSize):
@@ -29,5 +30,5 @@ def run(url: str, workload: Workload) -> Lap:
     planned = pipeline.plan(databases, job, Request(), Caller.command_line())
     shard.BatchSize = Counted  # type: ignore[attr-defined]
     Counted.rows_tried = 0
-    shard.run(databases, planned.run_id, planned.generation, planned.shards[0], shard_command.load)
+    shard.run(databases, planned.run_id, planned.generation, planned.shards[0], command.load)
     return Lap(0.0, stages={"settled": Counted.rows_tried / planned.planned})

@@ -14,7 +14,7 @@ from benchmarks.racer import Racer
 from benchmarks.tabular import TABULAR
 from benchmarks.verdict import Measured
 from benchmarks.workload import Workload
-from inference.database import PREDICTIONS, Databases
+from inference.base.database import PREDICTIONS, Databases
 
 FIGURES = {11}
 MIB = 1 << 20

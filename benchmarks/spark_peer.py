@@ -13,7 +13,7 @@ from sqlalchemy.engine import make_url
 
 from benchmarks.lap import Lap, clean
 from benchmarks.workload import Workload, count
-from inference.database import PREDICTIONS, Databases
+from inference.base.database import PREDICTIONS, Databases
 
 DRIVER = Path(os.environ.get("POSTGRES_JDBC", "/usr/share/java/postgresql.jar"))
 ROWS = 10_000  # of one fetch, and of one batch of inserts

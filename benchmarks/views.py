@@ -11,7 +11,7 @@ from benchmarks.machine import Machine
 from benchmarks.tabular import COLUMNS, TABULAR
 from benchmarks.verdict import Measured
 from benchmarks.workload import vacuum
-from inference.database import PREDICTIONS, Databases
+from inference.base.database import PREDICTIONS, Databases
 
 FIGURES = {15}
 ROWS, ITEMS = 100_000, 2_000_000

@@ -9,9 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from inference import migrate
-from inference.database import PREDICTIONS, Databases
-from inference.job import Job
+from inference.base.database import PREDICTIONS, Databases
+from inference.jobs.job import Job
+from inference.schema import migrate
 from services.postgres import Postgres
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -14,21 +14,24 @@ import numpy as np
 from psycopg2 import extras
 from sqlalchemy.engine import Connection
 
-from inference import check, plan, publish, queries, read, work, write
-from inference.job import Job
-from inference.model import Model
-from inference.rows import HASH, Chunk
+from inference.base import queries
+from inference.jobs.job import Job
+from inference.models.model_version import Model
+from inference.planning import plan
+from inference.publishing import check, publish
+from inference.scoring.rows import HASH, Chunk
+from inference.shard import attempt, read, write
 
 
 def attempt() -> None:
     """The attempt is left out of the compare-and-swap, and of all else that keeps an earlier one away."""
-    blocks = queries.load("shard")
+    blocks = queries.load("shard/attempt")
     blocks["advance"] = blocks["advance"].replace("s.attempt = %(attempt)s AND ", "")
     blocks["register"] = blocks["register"].replace(" AND attempt = %(attempt)s", "")
     blocks["terminate"] = "SELECT 0"
 
     def committed(self: write.Writer, connection: Connection, upto: int) -> bool:
-        row = queries.run(connection, blocks["position"], **work.identity(self._shard)).one()
+        row = queries.run(connection, blocks["position"], **attempt.identity(self._shard)).one()
         return bool(row.cursor == upto)
 
     write.Writer._committed = committed  # type: ignore[method-assign]
@@ -80,7 +83,7 @@ def hash_of_plan() -> None:
 
 def watermark() -> None:
     """Pending is what came after the last published run."""
-    queries.load("search")["not_predicted"] = """
+    queries.load("planning/search")["not_predicted"] = """
         CASE WHEN c.changed_at IS NULL THEN c.key1 > (SELECT coalesce(max(id), 0) FROM {target})
              ELSE c.changed_at > (SELECT coalesce(max(source_time), '-infinity') FROM prediction.run
                                   WHERE job = %(job)s AND state = 'published') END"""
@@ -93,12 +96,12 @@ def sentinel() -> None:
 
 def lock() -> None:
     """Nobody waits for whoever rewrites the source before taking a snapshot."""
-    queries.load("source")["lock"] = "SELECT 1"
+    queries.load("base/source")["lock"] = "SELECT 1"
 
 
 def window() -> None:
     """A window starts at the last complete run of this version and source, whatever other runs came after it."""
-    queries.load("plan")["last_complete"] = """
+    queries.load("planning/plan")["last_complete"] = """
         SELECT source_time, clock_offset, true AS same FROM prediction.run
         WHERE job = %(job)s AND complete AND model_id = %(model_id)s
           AND definition->'source' = CAST(%(source)s AS jsonb)
@@ -107,7 +110,7 @@ def window() -> None:
 
 def clock() -> None:
     """Times of the source are compared whatever its clock was when they were taken, also those that are yet to come."""
-    blocks, start, due = queries.load("plan"), plan._window_start, plan._sweep_is_due
+    blocks, start, due = queries.load("planning/plan"), plan._window_start, plan._sweep_is_due
     blocks["last_complete"] = blocks["last_complete"].replace("r.clock_offset", "NULL AS clock_offset", 1)
     blocks["last_sweep"] = "SELECT max(source_time) FROM prediction.run WHERE job = %(job)s AND complete AND sweep"
 

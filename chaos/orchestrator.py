@@ -18,16 +18,19 @@ from typing import Any, TypeVar
 
 from chaos import settings
 from chaos.settings import Place
-from inference import artifact, check, pipeline, report, runner
-from inference.database import Databases
+from inference import pipeline
+from inference.base.database import Databases
 from inference.errors import BadInput, PermanentError, RetryableError, TakenOver
-from inference.job import Job
-from inference.lease import Caller
-from inference.model import Model
-from inference.plan import Planned
-from inference.process import judge
-from inference.registry import Registry
-from inference.request import Request
+from inference.jobs.job import Job
+from inference.jobs.request import Request
+from inference.models import artifact
+from inference.models.mlflow_rest import Registry
+from inference.models.model_version import Model
+from inference.planning.plan import Planned
+from inference.publishing import check, report
+from inference.runners import runner
+from inference.runners.process import judge
+from inference.schema.lease import Caller
 
 Result = TypeVar("Result")
 RETRIES = (0.1, 0.3, 0.6, 1.0, 2.0)  # seconds before each

@@ -16,8 +16,8 @@ from typing import Any
 
 import psycopg2
 
-from inference import migrate
-from inference.database import Databases
+from inference.base.database import Databases
+from inference.schema import migrate
 from services import postgres_binaries
 from services.postgres import Postgres
 

@@ -15,10 +15,13 @@ from typing import Any
 import psycopg2
 from sqlalchemy.exc import DBAPIError
 
-from inference import artifact, database, lease, queries, session, shard
-from inference.database import Databases
+from inference.base import database, queries
+from inference.base.database import Databases
 from inference.errors import InferenceError, WorkLost
-from inference.registry import Registry, Version
+from inference.models import artifact
+from inference.models.mlflow_rest import Registry, Version
+from inference.schema import lease
+from inference.shard import session, shard
 
 SILENCE = 3.0  # seconds without a sign of life
 
@@ -55,7 +58,7 @@ def enter(place: Place, log: str) -> None:
     lease.SILENCE = SILENCE  # type: ignore[assignment]
     database.SESSION["lock_timeout"] = "3s"
     artifact._download = _copy
-    blocks = queries.load("plan")
+    blocks = queries.load("planning/plan")
     blocks["source_time"] = blocks["source_time"].replace("now()", f"now() + interval '{place.ahead}'")
     if place.mutant:
         from chaos import mutants

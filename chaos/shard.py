@@ -12,11 +12,11 @@ from sqlalchemy import text
 
 from chaos import model, settings
 from chaos.settings import Place
-from inference import shard
-from inference.database import PREDICTIONS
+from inference.base.database import PREDICTIONS
+from inference.base.state_folder import model_folder
 from inference.errors import InferenceError, TakenOver
-from inference.state import model_folder
-from inference.work import Work
+from inference.shard import shard
+from inference.shard.attempt import Work
 
 POLL = 0.05  # seconds
 

@@ -27,9 +27,9 @@ from chaos.registry import Registry
 from chaos.scenario import Episode, Scenario
 from chaos.server import Server
 from chaos.settings import SILENCE, Place
-from inference import publish
-from inference.database import Databases
+from inference.base.database import Databases
 from inference.errors import WorkLost
+from inference.publishing import publish
 
 CONTEXT = get_context("forkserver")
 DEADLINE = 60.0  # seconds of an episode, or of a process that should end

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from batch_prediction import notices
 from inference.errors import JobError
-from inference.job import load_all
+from inference.jobs.job import load_all
 
 JOBS, ERRORS = load_all(Path(__file__).parent / "jobs")
 for _job in JOBS.values():

@@ -15,8 +15,8 @@ from airflow.sdk import DAG, Asset, CronTriggerTimetable, ExceptionRetryPolicy, 
 
 from batch_prediction import notices, parameters, tasks
 from inference.errors import BadInput, JobError, PermanentError
-from inference.fields import interval
-from inference.job import Job, load_all
+from inference.jobs.field_types import interval
+from inference.jobs.job import Job, load_all
 
 FOLDER = Path(__file__).parent / "jobs"
 # The error tree knows whether a retry can help.

@@ -19,12 +19,15 @@ import psycopg2
 
 from demo import messages
 from demo.company import Company
-from inference import image, migrate, model, plan
-from inference import job as jobs_module
-from inference.database import Databases
+from inference.base.database import Databases
 from inference.errors import InferenceError, ModelError, PermanentError
-from inference.job import Job
-from inference.registry import Registry
+from inference.images import image
+from inference.jobs import job as jobs_module
+from inference.jobs.job import Job
+from inference.models import model_version
+from inference.models.mlflow_rest import Registry
+from inference.planning import plan
+from inference.schema import migrate
 
 ROOT = Path(__file__).parents[1]
 JOBS, EXAMPLES = ROOT / "dags" / "jobs", ROOT / "examples"
@@ -58,7 +61,7 @@ def prepare(databases: Databases, registry: Registry, job: Job, jobs: list[Job])
             log.info("%s: is ready", name)
         else:
             image.build(databases, registry, name, alias, [each for each in jobs if each.model.name == name])
-        found = model.resolve(databases, registry, name, alias, job.model.allow_pickle)
+        found = model_version.resolve(databases, registry, name, alias, job.model.allow_pickle)
         plan.prepare(databases, job, found)
     except PermanentError as error:
         print(f"warning: job {job.name} cannot run: {error}", file=sys.stderr)

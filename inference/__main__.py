@@ -7,13 +7,13 @@ import sys
 if __name__ == "__main__":
     # A shard runs in the model's environment, which lacks what the other commands import.
     if sys.argv[1:2] == ["shard"]:
-        from inference.shard_command import main
+        from inference.shard.command import main
 
         sys.exit(main(sys.argv[2:]))
     if sys.argv[1:2] == ["conformance"]:
-        from inference.conformance import main as conformance
+        from inference.scoring.conformance import main as conformance
 
         sys.exit(conformance())
-    from inference.cli import main as command_line
+    from inference.cli.app import main as command_line
 
     sys.exit(command_line())

@@ -6,19 +6,22 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
 
-from inference import check as checking
-from inference import log_lines, migrate, model, runner
-from inference import plan as planning
-from inference import publish as publishing
-from inference import report as reporting
-from inference.check import Verdict
-from inference.database import Databases
+from inference.base import log_lines
+from inference.base.database import Databases
 from inference.errors import InferenceError, WorkLost
-from inference.job import Job
-from inference.lease import Caller
-from inference.plan import Planned
-from inference.registry import Registry
-from inference.request import Request
+from inference.jobs.job import Job
+from inference.jobs.request import Request
+from inference.models import model_version
+from inference.models.mlflow_rest import Registry
+from inference.planning import plan as planning
+from inference.planning.plan import Planned
+from inference.publishing import check as checking
+from inference.publishing import publish as publishing
+from inference.publishing import report as reporting
+from inference.publishing.check import Verdict
+from inference.runners import runner
+from inference.schema import migrate
+from inference.schema.lease import Caller
 
 Watch = Callable[[Planned], AbstractContextManager[None]]
 
@@ -28,7 +31,7 @@ def plan(databases: Databases, job: Job, request: Request, caller: Caller) -> Pl
     log_lines.note(job=job.name)
     migrate.require(databases)
     registry, reference = Registry(), request.model or job.model.alias
-    found = model.resolve(databases, registry, job.model.name, reference, job.model.allow_pickle)
+    found = model_version.resolve(databases, registry, job.model.name, reference, job.model.allow_pickle)
     planned = planning.plan(databases, job, request, runner.ready(registry, job, found), caller)
     log_lines.note(run=planned.run_id)
     if not request.dry_run:

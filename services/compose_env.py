@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from inference import packages
+from inference.models import packages
 from services.files import free_port, write_private
 
 REPOSITORY = Path(__file__).resolve().parents[1]

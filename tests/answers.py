@@ -9,11 +9,11 @@ from typing import Any, Optional
 import numpy as np
 import pandas as pd
 
-from inference.bisect import bisect
-from inference.encode import BadOutput, encoder
-from inference.predict import call
-from inference.rows import Rows
-from inference.signature import Input, Output
+from inference.base.signature import Input, Output
+from inference.scoring.bisect import bisect
+from inference.scoring.copy_text import BadOutput, encoder
+from inference.scoring.predict import call
+from inference.scoring.rows import Rows
 
 KST = datetime.timezone(datetime.timedelta(hours=9))
 MISSING = [None, math.nan, pd.NA]

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from inference import migrate
-from inference.database import Databases
+from inference.base.database import Databases
+from inference.schema import migrate
 from services.postgres import Postgres
 
 _NUMBERS = itertools.count(1)

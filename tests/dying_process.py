@@ -14,7 +14,7 @@ import time
 
 import pandas as pd
 
-from inference import shard_command
+from inference.shard import command
 from tests.stub import Digest
 
 
@@ -45,5 +45,5 @@ class Dying(Digest):
 
 
 if __name__ == "__main__":
-    shard_command.load = lambda work: Dying()  # type: ignore[assignment]
-    sys.exit(shard_command.main(sys.argv[2:]))
+    command.load = lambda work: Dying()  # type: ignore[assignment]
+    sys.exit(command.main(sys.argv[2:]))

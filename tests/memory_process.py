@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from inference import shard
-from inference.database import Databases
-from inference.predict import Scorer
-from inference.read import Reader
-from inference.rows import Chunk, Scored
-from inference.write import Writer
+from inference.base.database import Databases
+from inference.scoring.predict import Scorer
+from inference.scoring.rows import Chunk, Scored
+from inference.shard import shard
+from inference.shard.read import Reader
+from inference.shard.write import Writer
 
 SCORED = shard.QUEUED + 2  # one is being written, QUEUED wait, one finds no room
 READ = SCORED + shard.QUEUED + 1  # QUEUED more wait, and one finds no room

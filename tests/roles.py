@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import psycopg2
 
-from inference import migrate
-from inference.database import Databases
-from inference.queries import FOLDER
+from inference.base.database import Databases
+from inference.base.queries import FOLDER
+from inference.schema import migrate
 from services.postgres import Postgres
 
 ROLES = ("owner", "planner", "predictor", "reader")

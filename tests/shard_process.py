@@ -6,7 +6,7 @@ STUB_LOG    file that gets every text handed to the model, one a line, before it
 STUB_DELAY  seconds that a call of the model takes
 STUB_STOP   `copy`: stop (SIGSTOP) in the middle of the second chunk's COPY; `advance`: after its cursor moved;
             `receive`: while it receives a large page; `read`: after it has, in its transaction
-STUB_SESSION  settings of its sessions in place of those of inference/database.py, as JSON
+STUB_SESSION  settings of its sessions in place of those of inference/base/database.py, as JSON
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ from typing import Any
 import pandas as pd
 from psycopg2 import extensions
 
-from inference import database, queries, read, shard, write
-from inference.database import Databases
+from inference.base import database, queries
+from inference.base.database import Databases
 from inference.errors import InferenceError
-from inference.rows import Chunk, Rows
+from inference.scoring.rows import Chunk, Rows
+from inference.shard import read, shard, write
 from tests.stub import Digest
 
 

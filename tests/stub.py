@@ -15,17 +15,20 @@ import pandas as pd
 import yaml
 from sqlalchemy import text as statement
 
-from inference import check, model, plan, publish, shard
-from inference.artifact import Artifact
-from inference.database import PREDICTIONS, Databases
-from inference.job import Job
-from inference.lease import Caller
-from inference.model import Model
-from inference.plan import Planned
-from inference.predict import Predictor
-from inference.registry import Version
-from inference.request import Request
-from inference.signature import _INPUTS, Input, Output, Signature
+from inference.base.database import PREDICTIONS, Databases
+from inference.base.signature import _INPUTS, Input, Output, Signature
+from inference.jobs.job import Job
+from inference.jobs.request import Request
+from inference.models import model_version
+from inference.models.artifact import Artifact
+from inference.models.mlflow_rest import Version
+from inference.models.model_version import Model
+from inference.planning import plan
+from inference.planning.plan import Planned
+from inference.publishing import check, publish
+from inference.schema.lease import Caller
+from inference.scoring.predict import Predictor
+from inference.shard import shard
 
 TEXT = Signature(
     (Input("text", "string", "object", True),),
@@ -78,7 +81,7 @@ def register(databases: Databases, version: str = "1", signature: Signature = TE
     found = Version("intent", version, f"models:/m-{version}", None)
     artifact = Artifact(f"digest-{version}", "3.11.7", (), signature, False)
     with databases.begin(PREDICTIONS) as connection:
-        return Model(model._add(connection, found, artifact), found, artifact)
+        return Model(model_version._add(connection, found, artifact), found, artifact)
 
 
 class Printed:

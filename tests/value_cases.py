@@ -34,14 +34,15 @@ import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 import yaml  # noqa: E402
 
-from inference import binary, signature  # noqa: E402
-from inference.binary import SENT  # noqa: E402
-from inference.bisect import bisect  # noqa: E402
+from inference.base import signature  # noqa: E402
+from inference.base.signature import Signature  # noqa: E402
+from inference.base.source import Column  # noqa: E402
 from inference.errors import ModelError  # noqa: E402
-from inference.predict import call  # noqa: E402
-from inference.rows import Rows  # noqa: E402
-from inference.signature import Signature  # noqa: E402
-from inference.source import Column  # noqa: E402
+from inference.scoring.bisect import bisect  # noqa: E402
+from inference.scoring.predict import call  # noqa: E402
+from inference.scoring.rows import Rows  # noqa: E402
+from inference.shard import copy_binary
+from inference.shard.copy_binary import SENT  # noqa: E402
 from tests.answers import ANSWERS, KST, MISSING, RETURNED, dependent  # noqa: E402
 
 MODEL = """
@@ -297,7 +298,7 @@ def outcomes_of_column(
         return
     values = values_of(column)
     yield from compare(model, parsed, kind, required, what, values, values, count)
-    if (column, parsed.inputs[1].dtype) in binary.AS_SENT:
+    if (column, parsed.inputs[1].dtype) in copy_binary.AS_SENT:
         numbers = np.array(SCALARS[column], np.dtype(SENT[column]).newbyteorder("="))
         held = (
             [float(str(one)) if column == "float4" else one for one in numbers]

@@ -11,9 +11,9 @@ from typing import Any, Literal
 from airflow.sdk.module_loading import import_string
 
 from inference.errors import JobError
-from inference.fields import interval
-from inference.job import Job
-from inference.sections import Notifier
+from inference.jobs.field_types import interval
+from inference.jobs.job import Job
+from inference.jobs.sections import Notifier
 
 log = logging.getLogger(__name__)
 Callback = Callable[[Any], None]

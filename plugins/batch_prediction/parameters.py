@@ -6,7 +6,7 @@ from typing import Any
 
 from airflow.sdk import Param
 
-from inference.request import Request
+from inference.jobs.request import Request
 
 
 def trigger_form() -> dict[str, Param]:

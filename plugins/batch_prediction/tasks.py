@@ -11,13 +11,15 @@ from airflow.sdk import Connection, get_current_context
 from airflow.sdk.exceptions import AirflowNotFoundException, AirflowSkipException
 
 from batch_prediction import notices
-from inference import check as checking
-from inference import pipeline, request, status
-from inference.database import PREDICTIONS, Databases
+from inference import pipeline
+from inference.base.database import PREDICTIONS, Databases
 from inference.errors import RunHeld, TakenOver
-from inference.job import Job
-from inference.lease import Caller
-from inference.sections import Notifier
+from inference.jobs import request
+from inference.jobs.job import Job
+from inference.jobs.sections import Notifier
+from inference.operations import status
+from inference.publishing import check as checking
+from inference.schema.lease import Caller
 
 log = logging.getLogger(__name__)
 ORCHESTRATOR = "airflow"

@@ -16,10 +16,13 @@ from airflow.sdk.exceptions import AirflowNotFoundException, AirflowSkipExceptio
 from sqlalchemy.engine import make_url
 
 from batch_prediction import tasks
-from inference import doctor, model, pipeline, shard, shard_command
-from inference.database import Databases
+from inference import pipeline
+from inference.base.database import Databases
 from inference.errors import BadInput, ConfigurationError, InferenceError, PermanentError, Unavailable
-from inference.job import Job
+from inference.jobs.job import Job
+from inference.models import model_version
+from inference.operations import doctor
+from inference.shard import command, shard
 from tests.integration.test_cli import COMMANDS, CommandLine, Ended
 from tests.stub import Digest, Pipeline, assert_current, create_messages, job, sql
 
@@ -99,11 +102,13 @@ def company(databases: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("INFERENCE_JOBS", str(tmp_path))
     monkeypatch.setenv("INFERENCE_STATE", str(tmp_path / "state"))
     made = Company(databases, tmp_path, monkeypatch)
-    monkeypatch.setattr(model, "resolve", lambda given, *_: model.known(given, made.pipeline.model.version))
+    monkeypatch.setattr(
+        model_version, "resolve", lambda given, *_: model_version.known(given, made.pipeline.model.version)
+    )
     registry = SimpleNamespace(resolve=lambda *_: made.pipeline.model.version)
     monkeypatch.setattr(doctor, "Registry", lambda: registry)
-    monkeypatch.setattr(shard_command, "load", lambda work: Digest())
-    monkeypatch.setattr(shard_command, "_die_with_parent", lambda: None)
+    monkeypatch.setattr(command, "load", lambda work: Digest())
+    monkeypatch.setattr(command, "_die_with_parent", lambda: None)
 
     def score(given: Databases, registry: Any, a_job: Job, a_model: Any, run: int, generation: int, n: int) -> None:
         shard.run(given, run, generation, n, lambda work: Digest())
@@ -122,7 +127,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         if words != "shard":
             return in_process(*words.split(), *arguments.split())
         capsys.readouterr()
-        code = shard_command.main(arguments.split())
+        code = command.main(arguments.split())
         found = capsys.readouterr()
         return Ended(code, "", found.out + found.err)
 

@@ -16,10 +16,12 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from batch_prediction import notices, tasks, webhook
 from dags import predictions
-from inference import model, pipeline, shard
-from inference.database import Databases
+from inference import pipeline
+from inference.base.database import Databases
 from inference.errors import CheckFailed, RunHeld, Unavailable
-from inference.job import Job
+from inference.jobs.job import Job
+from inference.models import model_version
+from inference.shard import shard
 from tests.dags.receiver import SECRET, Receiver
 from tests.stub import Digest, create_messages, job, register, run_row, sql
 
@@ -86,7 +88,7 @@ def airflow(databases: Databases, monkeypatch: pytest.MonkeyPatch) -> Airflow:
 
     known = register(databases)
     monkeypatch.setenv("AIRFLOW_CONN_PREDICTIONS", databases.url("predictions").render_as_string(False))
-    monkeypatch.setattr(model, "resolve", lambda *_: known)
+    monkeypatch.setattr(model_version, "resolve", lambda *_: known)
     monkeypatch.setattr(pipeline, "Registry", lambda *_: None)
     monkeypatch.setitem(pipeline.runner.RUNNERS, "venv", pipeline.runner.Runner(score))
     monkeypatch.setattr(tasks, "get_current_context", None)  # given back at the end

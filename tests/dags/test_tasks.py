@@ -19,10 +19,12 @@ from airflow.sdk.exceptions import AirflowSkipException
 from pydantic import ValidationError
 
 from batch_prediction import notices, tasks
-from inference import model, pipeline, shard
-from inference.database import Databases
+from inference import pipeline
+from inference.base.database import Databases
 from inference.errors import CheckFailed, PermanentError, RequestError, RunHeld, TakenOver
-from inference.job import Job
+from inference.jobs.job import Job
+from inference.models import model_version
+from inference.shard import shard
 from tests.stub import Digest, assert_current, create_messages, job, predictions, register, run_row, sql
 
 ROOT = Path(__file__).parents[2]
@@ -103,7 +105,7 @@ def airflow(databases: Databases, monkeypatch: pytest.MonkeyPatch) -> Airflow:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
     monkeypatch.setenv("AIRFLOW_CONN_PREDICTIONS", databases.url("predictions").render_as_string(False))
     monkeypatch.setattr(tasks, "get_current_context", lambda: airflow.context)
-    monkeypatch.setattr(model, "resolve", lambda *_: known)
+    monkeypatch.setattr(model_version, "resolve", lambda *_: known)
     monkeypatch.setitem(pipeline.runner.RUNNERS, "venv", pipeline.runner.Runner(score))
     return airflow
 

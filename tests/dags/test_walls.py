@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-MODEL_SIDE = {"torch", "mlflow", "sklearn", "inference.predict", "inference.shard"}
+MODEL_SIDE = {"torch", "mlflow", "sklearn", "inference.scoring.predict", "inference.shard.shard"}
 
 
 def loaded(code: str) -> set[str]:

@@ -11,8 +11,8 @@ from typing import Any
 
 import yaml
 
-from inference.database import Databases
-from inference.registry import Registry
+from inference.base.database import Databases
+from inference.models.mlflow_rest import Registry
 from services import compose_env
 from services.airflow_api import AirflowApi
 from tests.e2e.conftest import ROOT, set_cron

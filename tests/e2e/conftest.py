@@ -20,8 +20,8 @@ from pathlib import Path
 
 import pytest
 
-from inference import migrate
-from inference.database import Databases
+from inference.base.database import Databases
+from inference.schema import migrate
 from services.airflow import Airflow
 from services.airflow_api import AirflowApi
 from services.mlflow_server import MlflowServer

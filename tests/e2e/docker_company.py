@@ -17,14 +17,17 @@ from typing import Any
 
 import pytest
 
-from inference import containers, image, migrate, pipeline
-from inference.database import Databases
-from inference.job import Job
-from inference.lease import Caller
-from inference.model import Image
-from inference.plan import Planned
-from inference.registry import Registry
-from inference.request import Request
+from inference import pipeline
+from inference.base.database import Databases
+from inference.images import image
+from inference.jobs.job import Job
+from inference.jobs.request import Request
+from inference.models.mlflow_rest import Registry
+from inference.models.model_version import Image
+from inference.planning.plan import Planned
+from inference.runners import containers
+from inference.schema import migrate
+from inference.schema.lease import Caller
 from services.mlflow_server import MlflowServer
 from services.postgres import Postgres
 from tests.conftest import memory_folder
@@ -37,7 +40,7 @@ SECRET = "pass-word-7f3a9c"  # of the database
 TASK = """
 import logging, sys
 from inference import pipeline
-from inference.database import Databases
+from inference.base.database import Databases
 logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
 pipeline.predict(Databases(), *map(int, sys.argv[1:]))
 """

@@ -10,8 +10,8 @@ from typing import Any
 import docker
 import pytest
 
-from inference import cluster as cluster_client
-from inference.job import Job
+from inference.jobs.job import Job
+from inference.runners.kubernetes import cluster as cluster_client
 from tests.e2e import images
 from tests.e2e.api_server import ApiServer, serving
 from tests.e2e.docker_company import Company

@@ -10,7 +10,7 @@ from typing import Any
 
 import docker
 
-from inference.fields import memory_bytes
+from inference.jobs.field_types import memory_bytes
 
 Secrets = Mapping[str, Mapping[str, str]]  # by name, then by key
 

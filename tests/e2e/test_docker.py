@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
-from inference import containers, pipeline
+from inference import pipeline
 from inference.errors import ConfigurationError, PermanentError, RetryableError
-from inference.request import Request
+from inference.jobs.request import Request
+from inference.runners import containers
 from tests.e2e import images
 from tests.e2e.docker_company import ROWS, SECRET, Company, Interrupting, of_database
 from tests.stub import predictions, sql

@@ -7,10 +7,11 @@ from contextlib import nullcontext, suppress
 import pytest
 from docker.errors import NotFound
 
-from inference import image, pipeline
+from inference import pipeline
 from inference.errors import ModelError
-from inference.registry import Registry
-from inference.request import Request
+from inference.images import image
+from inference.jobs.request import Request
+from inference.models.mlflow_rest import Registry
 from tests.e2e import images
 from tests.e2e.docker_company import Company
 from tests.stub import run_row, sql

@@ -16,11 +16,12 @@ from typing import Any
 
 import pytest
 
-from inference import cluster as clusters
-from inference import kubernetes_runner, pipeline, pod
+from inference import pipeline
 from inference.errors import ConfigurationError, InferenceError, PermanentError, RetryableError
-from inference.plan import Planned
-from inference.request import Request
+from inference.jobs.request import Request
+from inference.planning.plan import Planned
+from inference.runners.kubernetes import cluster as clusters
+from inference.runners.kubernetes import launcher, pod
 from tests.e2e.docker_company import ROWS, SECRET, Interrupting, await_true
 from tests.e2e.kubernetes_company import NAMESPACE, InCluster
 from tests.stub import job, predictions, run_row, sql
@@ -121,7 +122,7 @@ def test_an_interrupted_command_line_and_a_lost_worker_leave_no_pod(cluster: InC
     cluster.company.await_progress(planned)
     task.kill()
     task.communicate()
-    kubernetes_runner.reap(cluster.company.databases, a_job)
+    launcher.reap(cluster.company.databases, a_job)
     assert not pod.deleting(cluster.pods(run=planned.run_id)[0])  # its run is open: somebody may still retry
     sql(cluster.company.databases, "UPDATE prediction.run SET state = 'failed' WHERE run_id = :r", r=planned.run_id)
 

@@ -12,8 +12,8 @@ import mlflow
 import psycopg2
 import pytest
 
-from inference import image
-from inference.registry import Registry
+from inference.images import image
+from inference.models.mlflow_rest import Registry
 from services.postgres import Postgres
 from tests.e2e import images
 from tests.e2e.api_server import serving

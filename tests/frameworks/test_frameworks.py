@@ -16,9 +16,10 @@ from typing import Any
 
 import pytest
 
-from inference import artifact, model, pipeline
-from inference.registry import Registry
-from inference.request import Request
+from inference import pipeline
+from inference.jobs.request import Request
+from inference.models import artifact, model_version
+from inference.models.mlflow_rest import Registry
 from tests.e2e import images
 from tests.e2e.docker_company import Company
 from tests.stub import predictions, sql
@@ -41,7 +42,7 @@ def register_current_intent(company: Company) -> None:
 
 def register_intent(company: Company) -> None:
     """The same weights, logged with PyTorch 1.11."""
-    found = model.resolve(company.databases, Registry(), "intent", "champion", False)
+    found = model_version.resolve(company.databases, Registry(), "intent", "champion", False)
     path = company.folder / "intent_1_11"
     shutil.copytree(artifact.ensure(Registry(), found.version, found.artifact.digest), path)
     images.publish(path, "intent_1_11", TORCH_1_11)

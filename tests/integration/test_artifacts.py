@@ -16,11 +16,13 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 import yaml
 
-from inference import artifact, shard_command, state
-from inference.digest import digest
-from inference.environment import ensure
+from inference.base import state_folder
+from inference.base.digest import digest
 from inference.errors import ModelError, Unavailable
-from inference.registry import Registry, Version
+from inference.models import artifact
+from inference.models.environment import ensure
+from inference.models.mlflow_rest import Registry, Version
+from inference.shard import command
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 ROOT = Path(__file__).parents[2]
@@ -92,7 +94,7 @@ def test_a_file_that_is_named_out_of_the_folder_is_not_written(
 def test_a_plain_name_is_fetched(serving: Callable[[str], Registry], tmp_path: Path) -> None:
     found = artifact.fetch(serving("file"), VERSION)
 
-    assert planted(tmp_path) == [state.model_folder(found) / "file"]
+    assert planted(tmp_path) == [state_folder.model_folder(found) / "file"]
 
 
 def model_of(path: Path, **flavor: Any) -> Path:
@@ -131,7 +133,7 @@ def test_a_link_among_the_files_is_refused(folder: Path, tmp_path: Path) -> None
     with pytest.raises(ModelError, match="model file weights is a link; log the file itself"):
         digest(path)
     with pytest.raises(ModelError, match="is a link"):
-        shard_command.load_files("given", allow_pickle=False)
+        command.load_files("given", allow_pickle=False)
 
 
 def test_files_that_are_not_those_that_were_planned_are_not_loaded(folder: Path) -> None:
@@ -141,7 +143,7 @@ def test_files_that_are_not_those_that_were_planned_are_not_loaded(folder: Path)
     (path / "requirements.txt").write_text("pandas\nother")
 
     with pytest.raises(ModelError, match="are not as planned"):
-        shard_command.load_files(found, allow_pickle=False)
+        command.load_files(found, allow_pickle=False)
 
 
 RENAMED = """
@@ -178,7 +180,7 @@ def test_a_renamed_pickle_is_refused_before_an_older_mlflow_would_load_it(tmp_pa
     found = digest(path)
     shutil.copytree(path, folder / "models" / found)
     with pytest.raises(ModelError, match=r"loaded by unpickling, which model\.allow_pickle of its job does not allow"):
-        shard_command.load_files(found, allow_pickle=False)
+        command.load_files(found, allow_pickle=False)
     assert not marker.exists()
 
     environment = {**os.environ, "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"}

@@ -14,10 +14,11 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]
 import pytest
 
-from inference import publish, shard
-from inference.database import Databases
+from inference.base.database import Databases
 from inference.errors import Interrupted, TakenOver
-from inference.plan import Planned
+from inference.planning.plan import Planned
+from inference.publishing import publish
+from inference.shard import shard
 from services.postgres import Postgres
 from tests.proxy import Lost, Proxy
 from tests.stub import Pipeline, assert_current, counts, create_messages, job, sql

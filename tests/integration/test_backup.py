@@ -14,11 +14,14 @@ from typing import Any
 
 import pytest
 
-from inference import migrate, model, plan, shard
-from inference.database import Databases
+from inference.base.database import Databases
 from inference.errors import ConfigurationError, Unavailable
-from inference.plan import Planned
-from inference.registry import Registry
+from inference.models import model_version
+from inference.models.mlflow_rest import Registry
+from inference.planning import plan
+from inference.planning.plan import Planned
+from inference.schema import migrate
+from inference.shard import shard
 from services import postgres_binaries
 from services.mlflow_server import DATABASE, MlflowServer
 from services.postgres import Postgres
@@ -296,7 +299,7 @@ def test_mlflows_database_and_artifacts_on_another_machine_are_the_same_model(
     monkeypatch.setenv("INFERENCE_STATE", str(tmp_path / "state"))
     (tmp_path / "shout.py").write_text(MODEL)
     mlflow_process(mlflow_server, LOG, str(tmp_path / "shout.py"))
-    before = model.resolve(databases, Registry(mlflow_server.url), "restored", "champion", False)
+    before = model_version.resolve(databases, Registry(mlflow_server.url), "restored", "champion", False)
 
     file = backup.dump(DATABASE)  # first the database, then the artifacts: what it names is there
     shutil.copytree(mlflow_server.folder / "artifacts", tmp_path / "artifacts")
@@ -307,9 +310,9 @@ def test_mlflows_database_and_artifacts_on_another_machine_are_the_same_model(
     with pytest.raises(
         Unavailable, match="restored version 1: its files cannot be fetched"
     ):  # the database alone is not enough
-        model.resolve(databases, Registry(restored.url), "restored", "champion", False)
+        model_version.resolve(databases, Registry(restored.url), "restored", "champion", False)
     shutil.copytree(tmp_path / "artifacts", restored.folder / "artifacts", dirs_exist_ok=True)
-    after = model.resolve(databases, Registry(restored.url), "restored", "champion", False)
+    after = model_version.resolve(databases, Registry(restored.url), "restored", "champion", False)
 
     assert (after.version, after.artifact) == (before.version, before.artifact)
     assert json.loads(mlflow_process(restored, LOAD)) == ["YES"]

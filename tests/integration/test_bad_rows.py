@@ -17,9 +17,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from inference.database import Databases
+from inference.base.database import Databases
+from inference.base.signature import Input, Output, Signature
 from inference.errors import CheckFailed
-from inference.signature import Input, Output, Signature
 from services.postgres import Postgres
 from tests.integration.test_sources import other as other
 from tests.stub import Pipeline, counts, create_messages, job, predictions, printing, register, sql

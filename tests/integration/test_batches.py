@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from inference import host
-from inference.database import Databases
+from inference.base.database import Databases
+from inference.shard import host
 from tests.stub import Digest, Pipeline, assert_current, counts, create_messages, job, sql
 
 WORDS = random.Random(0)

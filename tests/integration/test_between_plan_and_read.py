@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from sqlalchemy.engine import Connection
 
-from inference.database import Databases
-from inference.plan import Planned
-from inference.read import Reader
-from inference.rows import Chunk
-from inference.signature import Input, Signature
+from inference.base.database import Databases
+from inference.base.signature import Input, Signature
+from inference.planning.plan import Planned
+from inference.scoring.rows import Chunk
+from inference.shard.read import Reader
 from tests.stub import (
     TEXT,
     Digest,

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from inference import plan, publish
-from inference.database import Databases
+from inference.base.database import Databases
+from inference.base.signature import Output, Signature
 from inference.errors import ConfigurationError, SourceError, Unavailable
-from inference.signature import Output, Signature
+from inference.planning import plan
+from inference.publishing import publish
 from services.postgres import Postgres
 from tests import roles
 from tests.stub import TEXT, Digest, Pipeline, counts, job, register, sql

@@ -17,8 +17,8 @@ import pytest
 import typer.main
 import yaml
 
-from inference import cli
-from inference.database import Databases
+from inference.base.database import Databases
+from inference.cli import app
 from tests.stub import Digest, Pipeline, create_messages, job, predictions, run_row, sql
 
 ROOT = Path(__file__).parents[2]
@@ -42,7 +42,7 @@ class CommandLine:
         self._patch.setattr(sys, "argv", ["inference", *arguments])
         self._captured.readouterr()
         try:
-            code: Any = cli.main()
+            code: Any = app.main()
         except SystemExit as leave:
             code = leave.code or 0
         found = self._captured.readouterr()
@@ -74,7 +74,7 @@ def commands(group: Any, path: tuple[str, ...] = ()) -> dict[str, Any]:
     return found
 
 
-COMMANDS = commands(typer.main.get_command(cli.app))
+COMMANDS = commands(typer.main.get_command(app.app))
 
 
 @pytest.mark.parametrize("words", sorted(COMMANDS))
@@ -183,7 +183,7 @@ def test_a_bug_ends_with_1_and_its_stack_trace(monkeypatch: pytest.MonkeyPatch, 
     def broken(*_: Any) -> None:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr(cli.status, "runs", broken)
+    monkeypatch.setattr(app.status, "runs", broken)
 
     with pytest.raises(ZeroDivisionError, match="a bug"):
         connected("status")
@@ -417,7 +417,7 @@ def test_release_publishes_a_held_run(connected: CommandLine, databases: Databas
 def test_release_of_a_run_that_was_too_large_allows_the_next_one(connected: CommandLine, databases: Databases) -> None:
     create_messages(databases, ["a", "b", "c"])
     stub = Pipeline(databases, job(max_planned_rows=2))
-    with pytest.raises(cli.InferenceError, match="3 rows are pending, above max_planned_rows 2"):
+    with pytest.raises(app.InferenceError, match="3 rows are pending, above max_planned_rows 2"):
         stub.plan()
     ((number,),) = sql(databases, "SELECT run_id FROM prediction.run")
 

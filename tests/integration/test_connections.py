@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from inference import doctor, shard
-from inference.database import SESSION, Databases
+from inference.base.database import SESSION, Databases
 from inference.errors import ConfigurationError, Unavailable
+from inference.operations import doctor
+from inference.shard import shard
 from services.postgres import Postgres
 from tests.conftest import WORKER, memory_folder
 from tests.stub import Digest, Pipeline, assert_current, create_messages, job, predictions, sql

@@ -21,9 +21,9 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from inference.database import Databases
-from inference.session import Session
-from inference.signature import Input, Output, Signature
+from inference.base.database import Databases
+from inference.base.signature import Input, Output, Signature
+from inference.shard.session import Session
 from tests.stub import TEXT, Digest, Pipeline, create_messages, job, register, sql
 
 ROOT = Path(__file__).parents[2]
@@ -31,12 +31,13 @@ NUMBERS = Signature((Input("value", "double", "float64", True),), (Output("score
 HEAVY = {"mlflow", "torch", "pandas", "numpy", "scipy", "pyarrow", "docker", "kubernetes", "airflow"}
 EMPTY_RUN = """
 import json, sys
-from inference import model, pipeline
-from inference.database import Databases
-from inference.job import Job
-from inference.lease import Caller
-from inference.registry import Version
-from inference.request import Request
+from inference.models import model_version as model
+from inference import pipeline
+from inference.base.database import Databases
+from inference.jobs.job import Job
+from inference.schema.lease import Caller
+from inference.models.mlflow_rest import Version
+from inference.jobs.request import Request
 databases = Databases()
 with databases.begin("predictions") as connection:
     found = model._find(connection, Version("intent", "1", "models:/m-1", None))

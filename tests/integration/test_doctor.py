@@ -16,17 +16,23 @@ from typing import Any
 
 import pytest
 
-from inference import doctor, image, lease, model, plan, publish, work
-from inference.database import PREDICTIONS, Databases
+from inference.base.database import PREDICTIONS, Databases
 from inference.errors import Unavailable
-from inference.job import Job
-from inference.lease import Caller
-from inference.model import Image, Model
-from inference.plan import Planned
-from inference.registry import Version
-from inference.repair import repair
-from inference.request import Request
-from inference.runner import RUNNERS, Runner
+from inference.images import image
+from inference.jobs.job import Job
+from inference.jobs.request import Request
+from inference.models import model_version
+from inference.models.mlflow_rest import Version
+from inference.models.model_version import Image, Model
+from inference.operations import doctor
+from inference.operations.repair import repair
+from inference.planning import plan
+from inference.planning.plan import Planned
+from inference.publishing import publish
+from inference.runners.runner import RUNNERS, Runner
+from inference.schema import lease
+from inference.schema.lease import Caller
+from inference.shard import attempt
 from services.postgres import Postgres
 from tests import roles
 from tests.stub import Pipeline, assert_current, create_messages, job, register, run_row, sql
@@ -77,7 +83,7 @@ def planned(databases: Databases, number: str = "1", orchestrator: str = "airflo
 
 
 def known(databases: Databases) -> Model:
-    found = model.known(databases, Version("intent", "1", "models:/m-1", None))
+    found = model_version.known(databases, Version("intent", "1", "models:/m-1", None))
     assert found is not None
     return found
 
@@ -225,7 +231,7 @@ def test_an_image_that_nobody_built_and_containers_of_runs_that_are_over(
     company: dict[str, Databases], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def missing(registry: Any, version: Version) -> Image:
-        raise model.ModelError(f"{version}: has no image")
+        raise model_version.ModelError(f"{version}: has no image")
 
     left = ["inference-intent-run3"]
     removed: list[str] = []
@@ -374,10 +380,10 @@ def test_sessions_and_tables_of_a_run_that_is_over(company: dict[str, Databases]
     databases = company["planner"]
     run = planned(databases)
     with company["predictor"].begin(PREDICTIONS) as connection:
-        task = work.begin(connection, run.run_id, 1, 1)
+        task = attempt.begin(connection, run.run_id, 1, 1)
     with company["predictor"].connect(PREDICTIONS) as stopped:
         with stopped.begin():
-            work.register(stopped, task.shard)
+            attempt.register(stopped, task.shard)
         sql(company["admin"], "UPDATE prediction.run SET state = 'failed'")
 
         assert findings(databases) == [

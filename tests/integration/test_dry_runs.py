@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
-from inference import check, lease, quarantine
-from inference.database import Databases
+from inference.base.database import Databases
+from inference.base.signature import Output, Signature
 from inference.errors import CheckFailed
-from inference.signature import Output, Signature
+from inference.operations import quarantine
+from inference.publishing import check
+from inference.schema import lease
 from services.postgres import Postgres
 from tests import roles
 from tests.stub import TEXT, Digest, Pipeline, counts, create_messages, job, predictions, register, run_row, sql

@@ -10,11 +10,12 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]
 import pytest
 
-from inference import runner, trial, venv
-from inference.database import Databases
+from inference.base.database import Databases
 from inference.errors import PermanentError, ProcessDied, RetryableError
-from inference.plan import Planned
-from inference.registry import Registry
+from inference.models.mlflow_rest import Registry
+from inference.planning.plan import Planned
+from inference.runners import runner, venv
+from inference.shard import trial
 from tests.dying_process import DEATHS
 from tests.stub import Pipeline, counts, create_messages, digest, job, predictions, sql
 

@@ -8,10 +8,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from inference import check
-from inference.database import Databases
+from inference.base.database import Databases
+from inference.base.signature import Output, Signature
 from inference.errors import SourceError
-from inference.signature import Output, Signature
+from inference.publishing import check
 from services.postgres import Postgres
 from tests.integration.test_sources import korean as korean
 from tests.stub import TEXT, Digest, Pipeline, assert_current, counts, create_messages, job, predictions, run_row, sql

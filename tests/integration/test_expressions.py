@@ -6,10 +6,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from inference import expression, queries
-from inference.database import PREDICTIONS, Databases
+from inference.base import queries
+from inference.base.database import PREDICTIONS, Databases
 from inference.errors import SourceError
-from inference.search import section
+from inference.jobs import sql_expression
+from inference.planning.search import section
 from tests.stub import Pipeline, create_messages, job, run_row, sql
 
 TAKEN = {
@@ -108,7 +109,7 @@ def test_each_way_to_write_a_text_keeps_its_value(databases: Databases, value: s
     }[way]
     if way == "dollar" and "$" in value:
         return
-    text = expression.one_expression(written)
+    text = sql_expression.one_expression(written)
     with databases.begin(PREDICTIONS) as connection:
         assert connection.exec_driver_sql(f"SELECT {queries.expression(text).string}", {"": None}).scalar() == value
 
@@ -142,7 +143,7 @@ def _source(where: str | None) -> dict[str, object]:
 @pytest.mark.parametrize("where", [None, *TIMELESS])
 def test_what_changes_with_its_row_alone(things: Databases, where: str | None) -> None:
     with things.begin(PREDICTIONS) as connection:
-        assert expression.depends_on_time(connection, _source(where)) is None
+        assert sql_expression.depends_on_time(connection, _source(where)) is None
 
 
 @pytest.mark.parametrize("where", TIMELY)
@@ -150,7 +151,7 @@ def test_what_changes_by_the_passing_of_time(things: Databases, where: str) -> N
     """F12"""
     sql(things, "CREATE FUNCTION g(x int) RETURNS int STABLE LANGUAGE sql AS 'SELECT x'")
     with things.begin(PREDICTIONS) as connection:
-        assert expression.depends_on_time(connection, _source(where)) == TIMELY[where]
+        assert sql_expression.depends_on_time(connection, _source(where)) == TIMELY[where]
 
 
 def test_a_row_that_becomes_due_by_time_is_found_by_the_next_run(databases: Databases) -> None:

@@ -21,11 +21,14 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from inference import check, database, publish, runner, session, venv, watchdog
-from inference.database import Databases
+from inference.base import database
+from inference.base.database import Databases
 from inference.errors import RetryableError, Unavailable
-from inference.plan import Planned
-from inference.registry import Registry
+from inference.models.mlflow_rest import Registry
+from inference.planning.plan import Planned
+from inference.publishing import check, publish
+from inference.runners import runner, venv, watchdog
+from inference.shard import session
 from services.postgres import Postgres
 from tests.integration.test_attempts import stopped, until
 from tests.integration.test_sources import other as other

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from inference import check
-from inference.database import Databases
+from inference.base.database import Databases
 from inference.errors import CheckFailed
+from inference.publishing import check
 from tests.stub import Digest, Pipeline, create_messages, job, register, sql
 
 

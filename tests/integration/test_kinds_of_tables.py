@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 from sqlalchemy import make_url
 
-from inference import migrate
-from inference.database import Databases
+from inference.base.database import Databases
 from inference.errors import SourceError
-from inference.prune import prune
-from inference.registry import Registry
+from inference.models.mlflow_rest import Registry
+from inference.operations.prune import prune
+from inference.schema import migrate
 from services.postgres import Postgres
 from tests.conftest import WORKER, memory_folder
 from tests.integration.test_sources import other as other

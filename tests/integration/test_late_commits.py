@@ -12,7 +12,7 @@ from typing import Any
 import psycopg2
 import pytest
 
-from inference.database import Databases
+from inference.base.database import Databases
 from tests.stub import Pipeline, assert_current, create_messages, job, run_row, sql
 
 WRITERS = 8

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from inference import signature
-from inference.database import Databases
+from inference.base import signature
+from inference.base.database import Databases
 from inference.errors import CheckFailed
 from tests.stub import Pipeline, counts, job, predictions, sql
 

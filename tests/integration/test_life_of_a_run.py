@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from inference.database import Databases
+from inference.base.database import Databases
 from tests.stub import Pipeline, create_messages, digest, predictions, present_hashes, run_row, sql
 
 

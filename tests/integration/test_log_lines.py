@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from inference.database import Databases
+from inference.base.database import Databases
 from services.mlflow_server import MlflowServer
 from tests.integration.test_secrets import register
 from tests.stub import create_messages, job, sql
@@ -20,7 +20,7 @@ from tests.stub import create_messages, job, sql
 ROOT = Path(__file__).parents[2]
 SHARD = """#!{interpreter}
 import sys
-from inference import shard_command, shard
+from inference.shard import command as shard_command, shard
 from tests.stub import Digest
 
 print("a model prints what it likes")
@@ -33,7 +33,8 @@ sys.exit(shard_command.main(sys.argv[4:]))
 COMMAND = """
 import sys
 from pathlib import Path
-from inference import cli, venv
+from inference.cli import app as cli
+from inference.runners import venv
 venv.prepare = lambda registry, model: Path({interpreter!r})
 sys.argv = ["inference", *sys.argv[1:]]
 sys.exit(cli.main())

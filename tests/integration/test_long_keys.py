@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from inference.database import Databases
+from inference.base.database import Databases
 from services.postgres import Postgres
 from tests.stub import Digest, Pipeline, counts, job, sql
 

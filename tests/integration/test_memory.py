@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from inference.database import Databases
-from inference.signature import Input, Output, Signature
+from inference.base.database import Databases
+from inference.base.signature import Input, Output, Signature
 from tests.stub import Pipeline, job, sql
 
 ROOT = Path(__file__).parents[2]

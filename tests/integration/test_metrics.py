@@ -19,9 +19,9 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from inference import metrics
-from inference.database import Databases
+from inference.base.database import Databases
 from inference.errors import CheckFailed, RunHeld
+from inference.operations import metrics
 from tests.stub import Digest, Pipeline, create_messages, job, sql
 
 ROOT = Path(__file__).parents[2]

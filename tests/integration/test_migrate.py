@@ -10,10 +10,10 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from inference import migrate
-from inference.database import Databases
+from inference.base.database import Databases
 from inference.errors import ConfigurationError
-from inference.fields import TAKEN
+from inference.jobs.field_types import TAKEN
+from inference.schema import migrate
 from services.postgres import Postgres
 from tests.stub import sql
 

@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from inference.database import Databases
+from inference.base.database import Databases
 from inference.errors import ModelError, RetryableError
-from inference.plan import Planned
+from inference.planning.plan import Planned
 from tests.stub import Pipeline, Printed, job, predictions, printing, sql
 
 ROWS = 200

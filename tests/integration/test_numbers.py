@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from inference import binary, read
-from inference.database import Databases
-from inference.signature import _INPUTS, Input, Output, Signature
+from inference.base.database import Databases
+from inference.base.signature import _INPUTS, Input, Output, Signature
+from inference.shard import copy_binary, read
 from services.postgres import Postgres
 from tests.stub import Pipeline, counts, job, sql
 
@@ -67,7 +67,7 @@ def table(databases: Databases) -> list[str]:
 
 
 def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(binary, "of_inputs", lambda *_: None)
+    monkeypatch.setattr(copy_binary, "of_inputs", lambda *_: None)
 
 
 def frames(predictor: Echo) -> pd.DataFrame:

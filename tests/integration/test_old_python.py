@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from inference.database import Databases
-from inference.environment import BuildError, ensure, find_interpreter
+from inference.base.database import Databases
+from inference.models.environment import BuildError, ensure, find_interpreter
 from tests.stub import Pipeline, create_messages, digest, predictions
 
 ROOT = Path(__file__).parents[2]
@@ -18,8 +18,8 @@ OLD = ["pandas==1.5.3", "sqlalchemy==1.4.54", "numpy==1.26.4"]
 SHARD = """
 import hashlib, sys
 import pandas, sqlalchemy
-from inference import shard
-from inference.database import Databases
+from inference.shard import shard
+from inference.base.database import Databases
 
 class Model:
     def predict(self, data):

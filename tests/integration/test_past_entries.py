@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from inference import quarantine
-from inference.database import Databases
+from inference.base.database import Databases
+from inference.operations import quarantine
 from services.postgres import Postgres
 from tests.stub import Digest, Pipeline, counts, create_messages, job, sql
 

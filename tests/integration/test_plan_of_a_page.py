@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from sqlalchemy.engine import Connection, CursorResult
 
-from inference import queries, read, shard, worklist
-from inference.database import Databases
+from inference.base import queries
+from inference.base.database import Databases
+from inference.planning import work_list
+from inference.shard import read, shard
 from tests.stub import Pipeline, create_messages, job, sql
 
 Statement = tuple[str, dict[str, Any]]
@@ -167,7 +169,7 @@ def test_the_search_of_a_window_reads_the_rows_of_the_window_by_the_cursors_inde
     assert planned.planned == PENDING
     ((window,),) = sql(company, "SELECT window_start FROM prediction.run WHERE run_id = :r", r=planned.run_id)
     assert window is not None
-    ((create, values),) = sent[worklist.SQL["create_work"]]
+    ((create, values),) = sent[work_list.SQL["create_work"]]
     found = explain(company, (create.partition(" AS\n")[2], values))
     how = scans(found)
     assert "Seq Scan" not in how["message"], how

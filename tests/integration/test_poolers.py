@@ -11,10 +11,12 @@ import psycopg2
 import pytest
 from sqlalchemy import text as statement
 
-from inference import doctor, pooler, queries, watchdog
-from inference.database import Databases
+from inference.base import pooler, queries
+from inference.base.database import Databases
 from inference.errors import ConfigurationError
-from inference.plan import Planned
+from inference.operations import doctor
+from inference.planning.plan import Planned
+from inference.runners import watchdog
 from services.postgres import Postgres
 from tests.pgbouncer import pgbouncer
 from tests.stub import Pipeline, Printed, assert_current, create_messages, job, printing, sql

@@ -11,9 +11,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from inference import migrate, pipeline
-from inference.database import Databases
+from inference import pipeline
+from inference.base.database import Databases
 from inference.errors import RetryableError, WorkLost
+from inference.schema import migrate
 from services.postgres import Postgres
 from tests.conftest import memory_folder
 from tests.stub import Digest, Pipeline, assert_current, counts, create_messages, job, run_row, sql

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from inference import metrics, plan
-from inference.database import Databases
+from inference.base.database import Databases
 from inference.errors import CheckFailed, Unavailable
-from inference.prune import AT_ONCE, prune
-from inference.registry import Registry
+from inference.models.mlflow_rest import Registry
+from inference.operations import metrics
+from inference.operations.prune import AT_ONCE, prune
+from inference.planning import plan
 from services.mlflow_server import MlflowServer
 from services.postgres import Postgres
 from tests import roles

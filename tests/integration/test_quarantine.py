@@ -9,10 +9,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from inference import quarantine
-from inference.database import Databases
+from inference.base.database import Databases
+from inference.base.signature import Input, Output, Signature
 from inference.errors import CheckFailed
-from inference.signature import Input, Output, Signature
+from inference.operations import quarantine
 from tests.stub import (
     Digest,
     Pipeline,

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
-from inference import check, doctor, publish, repair, shard
-from inference.database import Databases
+from inference.base.database import Databases
 from inference.errors import Unavailable
+from inference.operations import doctor, repair
+from inference.publishing import check, publish
+from inference.shard import shard
 from tests.stub import Digest, Pipeline, create_messages, sql
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import text
 
-from inference.database import PREDICTIONS, Databases
+from inference.base.database import PREDICTIONS, Databases
 from tests.stub import Pipeline, create_messages, job, sql
 
 RELATIONS = ("intent", "intent__current", "intent__history", "job_status", "run_summary", "quarantine_open")

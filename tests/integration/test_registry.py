@@ -18,14 +18,15 @@ from typing import Any
 import pytest
 import yaml
 
-from inference import artifact, model, state
-from inference.artifact import Artifact
-from inference.database import Databases
-from inference.digest import digest
+from inference.base import state_folder
+from inference.base.database import Databases
+from inference.base.digest import digest
+from inference.base.signature import Input, Output, Signature
 from inference.errors import ConfigurationError, InferenceError, ModelError, Unavailable
-from inference.model import Model
-from inference.registry import Registry, Version
-from inference.signature import Input, Output, Signature
+from inference.models import artifact, model_version
+from inference.models.artifact import Artifact
+from inference.models.mlflow_rest import Registry, Version
+from inference.models.model_version import Model
 from services.mlflow_server import MlflowServer
 from tests.stub import sql
 
@@ -142,7 +143,7 @@ def answering() -> Iterator[tuple[str, dict[str, Any]]]:
 def resolve(
     databases: Databases, registry: Registry, name: str, reference: str = "champion", allow_pickle: bool = False
 ) -> Model:
-    return model.resolve(databases, registry, name, reference, allow_pickle)
+    return model_version.resolve(databases, registry, name, reference, allow_pickle)
 
 
 def python_version() -> str:
@@ -154,7 +155,7 @@ def test_an_alias_becomes_a_fetched_version_with_a_whole_row(
 ) -> None:
     found = resolve(databases, registry, "shout")
 
-    path = state.model_folder(found.artifact.digest)
+    path = state_folder.model_folder(found.artifact.digest)
     assert digest(path) == found.artifact.digest
     assert (path / "shout.py").read_text() == MODEL
     source = found.version.artifact
@@ -196,9 +197,9 @@ def test_a_version_that_was_met_is_known_by_its_row_without_mlflow_and_without_i
     first = resolve(databases, registry, "shout")
     code = """
 import sys
-from inference import model
-from inference.database import Databases
-from inference.registry import Registry
+from inference.models import model_version as model
+from inference.base.database import Databases
+from inference.models.mlflow_rest import Registry
 found = model.resolve(Databases(), Registry(), "shout", "champion", False)
 assert found.artifact.signature.outputs[0].name == "prediction"
 print(found.model_id, found.artifact.digest, "mlflow" in sys.modules)
@@ -269,7 +270,7 @@ def test_files_that_were_changed_in_the_state_folder_are_fetched_again(
     databases: Databases, registry: Registry
 ) -> None:
     found = resolve(databases, registry, "shout")
-    path = state.model_folder(found.artifact.digest)
+    path = state_folder.model_folder(found.artifact.digest)
 
     for change in ("edit", "add", "delete"):
         code = path / "shout.py"
@@ -288,7 +289,7 @@ def test_a_folder_that_is_missing_is_fetched_again_and_one_that_is_whole_is_not(
     databases: Databases, registry: Registry, closed: str
 ) -> None:
     found = resolve(databases, registry, "shout")
-    path = state.model_folder(found.artifact.digest)
+    path = state_folder.model_folder(found.artifact.digest)
 
     assert artifact.ensure(Registry(closed), found.version, found.artifact.digest) == path  # asks nobody
     shutil.rmtree(path)
@@ -302,7 +303,7 @@ def test_files_that_were_changed_in_the_registry_are_refused_with_both_digests(
     databases: Databases, registry: Registry, mlflow_server: MlflowServer
 ) -> None:
     found = resolve(databases, registry, "edited")
-    shutil.rmtree(state.folder())
+    shutil.rmtree(state_folder.folder())
     (stored,) = mlflow_server.folder.glob(f"artifacts/**/{found.version.artifact.removeprefix('models:/')}/artifacts")
     changed = MODEL.replace("upper", "lower")
     (stored / "shout.py").write_text(changed)
@@ -310,7 +311,7 @@ def test_files_that_were_changed_in_the_registry_are_refused_with_both_digests(
     with pytest.raises(ModelError) as raised:
         artifact.ensure(registry, found.version, found.artifact.digest)
 
-    (fetched,) = (state.folder() / "models").iterdir()
+    (fetched,) = (state_folder.folder() / "models").iterdir()
     assert (fetched / "shout.py").read_text() == changed
     assert str(raised.value) == (
         f"edited version 1: its files have digest {fetched.name[:12]}, the run was planned with "
@@ -324,7 +325,7 @@ def test_a_link_among_a_models_files_is_refused(
     databases: Databases, registry: Registry, tmp_path: Path, kind: str
 ) -> None:
     found = resolve(databases, registry, "shout")
-    path = state.model_folder(found.artifact.digest)
+    path = state_folder.model_folder(found.artifact.digest)
     target = tmp_path / "elsewhere"
     target.mkdir()
     (target / "secret").write_text("s")

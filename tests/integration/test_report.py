@@ -7,10 +7,11 @@ import socket
 
 import pytest
 
-from inference import pipeline, report
-from inference.database import Databases
+from inference import pipeline
+from inference.base.database import Databases
 from inference.errors import ModelError
-from inference.registry import Registry
+from inference.models.mlflow_rest import Registry
+from inference.publishing import report
 from services.mlflow_server import MlflowServer
 from tests.stub import Digest, Pipeline, create_messages, job, run_row, sql
 

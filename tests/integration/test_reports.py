@@ -38,11 +38,12 @@ import pandas as pd
 import psycopg2
 import pytest
 
-from inference import check, doctor, metrics, status
-from inference.database import Databases
+from inference.base.database import Databases
 from inference.errors import ModelError
-from inference.prune import prune
-from inference.repair import repair
+from inference.operations import doctor, metrics, status
+from inference.operations.prune import prune
+from inference.operations.repair import repair
+from inference.publishing import check
 from tests.integration.test_sources import other  # noqa: F401
 from tests.stub import (
     Pipeline,

@@ -15,11 +15,11 @@ from typing import Any
 import psycopg2
 import pytest
 
-from inference import plan as planning
-from inference import read
-from inference.database import Databases
+from inference.base.database import Databases
 from inference.errors import SourceError
-from inference.rows import Chunk
+from inference.planning import plan as planning
+from inference.scoring.rows import Chunk
+from inference.shard import read
 from tests.integration.test_sources import other  # noqa: F401
 from tests.stub import Pipeline, Printed, counts, job, predictions, printing, sql
 

@@ -13,14 +13,18 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from inference import check, lease, metrics, migrate, plan, publish, quarantine, shard, status, work
-from inference.database import Databases, code
+from inference.base.database import Databases, code
+from inference.base.signature import Output, Signature
 from inference.errors import ConfigurationError, TakenOver
-from inference.lease import Caller
-from inference.model import Model
-from inference.plan import Planned
-from inference.request import Request
-from inference.signature import Output, Signature
+from inference.jobs.request import Request
+from inference.models.model_version import Model
+from inference.operations import metrics, quarantine, status
+from inference.planning import plan
+from inference.planning.plan import Planned
+from inference.publishing import check, publish
+from inference.schema import lease, migrate
+from inference.schema.lease import Caller
+from inference.shard import attempt, shard
 from services.postgres import Postgres
 from tests import roles
 from tests.stub import TEXT, Digest, Pipeline, assert_current, create_messages, job, predictions, register, run_row, sql
@@ -125,12 +129,12 @@ def test_a_new_attempt_ends_the_sessions_of_the_last_one(company: Company) -> No
     planned = company.plan("1")
     values = (planned.run_id, planned.generation, 1)
     with company.predictor.begin("predictions") as connection:
-        task = work.begin(connection, *values)
+        task = attempt.begin(connection, *values)
     with company.predictor.connect("predictions") as stopped:
         with stopped.begin():
-            work.register(stopped, task.shard)
+            attempt.register(stopped, task.shard)
         with company.predictor.begin("predictions") as connection:
-            again = work.begin(connection, *values)
+            again = attempt.begin(connection, *values)
         assert again.shard.attempt == 2
         with pytest.raises(OperationalError):
             sql_on(stopped)
@@ -140,10 +144,10 @@ def test_a_new_attempt_ends_the_sessions_of_the_last_one(company: Company) -> No
 def test_the_planner_ends_the_sessions_of_shards_that_are_over(company: Company) -> None:
     planned = company.plan("1")
     with company.predictor.begin("predictions") as connection:
-        task = work.begin(connection, planned.run_id, planned.generation, 1)
+        task = attempt.begin(connection, planned.run_id, planned.generation, 1)
     with company.predictor.connect("predictions") as stopped:
         with stopped.begin():
-            work.register(stopped, task.shard)
+            attempt.register(stopped, task.shard)
         check.fail(company.planner, planned.run_id, "a test")
         with company.planner.begin("predictions") as connection:
             lease.clear(connection, "intent")
@@ -168,7 +172,7 @@ def midway(postgres: Postgres) -> Iterator[Company]:
     sql(company.admin, "UPDATE message SET text = 'edited' WHERE id <= 3")
     planned = company.plan("2")
     with company.predictor.begin("predictions") as connection:
-        work.begin(connection, planned.run_id, planned.generation, 1)
+        attempt.begin(connection, planned.run_id, planned.generation, 1)
     yield company
     postgres.drop_database("test_roles_midway")
 

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
-from inference import check, publish, shard, table
-from inference.database import Databases
+from inference.base.database import Databases
 from inference.errors import RequestError, TakenOver, WorkLost
-from inference.plan import Planned
+from inference.planning.plan import Planned
+from inference.publishing import check, publish
+from inference.schema import job_tables
+from inference.shard import shard
 from services.postgres import Postgres
 from tests import roles
 from tests.stub import Digest, Pipeline, assert_current, create_messages, predictions, run_row, sql
@@ -170,7 +172,7 @@ def test_release_during_a_discard_says_that_the_run_is_over(
     databases, held = pipeline.databases, pipeline.run(publish="hold").run_id
 
     lost = meanwhile(
-        monkeypatch, table, "drop_work",
+        monkeypatch, job_tables, "drop_work",
         lambda: publish.discard(databases, held), lambda: publish.release(databases, held),
     )  # fmt: skip
 

@@ -14,13 +14,15 @@ from typing import Any
 import psycopg2
 import pytest
 
-from inference import model, pipeline, venv
-from inference.artifact import Artifact
-from inference.database import PREDICTIONS, Databases
+from inference import pipeline
+from inference.base.database import PREDICTIONS, Databases
 from inference.errors import CheckFailed, InferenceError, RetryableError, SourceError, Unavailable
-from inference.job import Job
-from inference.registry import Registry, Version
-from inference.request import Request
+from inference.jobs.job import Job
+from inference.jobs.request import Request
+from inference.models import model_version
+from inference.models.artifact import Artifact
+from inference.models.mlflow_rest import Registry, Version
+from inference.runners import venv
 from services.mlflow_server import DATABASE, MlflowServer
 from services.postgres import Postgres
 from tests.stub import TEXT, create_messages, job, predictions, run_row, sql
@@ -34,7 +36,7 @@ SHARD = """#!INTERPRETER
 import sys
 from pathlib import Path
 import pandas as pd
-from inference import shard_command
+from inference.shard import command as shard_command
 from tests.stub import Digest
 
 class Model(Digest):
@@ -108,7 +110,7 @@ def register(databases: Databases) -> None:
     registry.call("POST", "registered-models/alias", name="intent", alias="champion", version=version)
     artifact = Artifact("d" * 64, "3.11.7", (), TEXT, False)
     with databases.begin(PREDICTIONS) as connection:
-        model._add(connection, Version("intent", version, "s3://models/intent", None), artifact)
+        model_version._add(connection, Version("intent", version, "s3://models/intent", None), artifact)
 
 
 def tables(url: str, schema: str) -> dict[str, str]:
@@ -148,7 +150,7 @@ def test_what_runs_leave_behind_holds_no_secret_and_no_row(
 
     # An error of Postgres in a COPY, whose DETAIL and CONTEXT have the whole row.
     sql(databases, "UPDATE message SET text = 'echo ' || text WHERE id > 40")
-    monkeypatch.setattr("inference.runner.run", constrained(databases, pipeline.runner.run))
+    monkeypatch.setattr("inference.runners.runner.run", constrained(databases, pipeline.runner.run))
     said = world.fails(RetryableError, world.run)
     assert "check constraint" in said
     world.fails(Unavailable, lambda: wrong_password(databases))
@@ -196,7 +198,7 @@ def wrong_password(databases: Databases) -> None:
 
 
 def environment(folder: Path) -> None:
-    from inference import environment as environments
+    from inference.models import environment as environments
 
     runtime = ROOT / "inference" / "requirements.txt"
     environments.ensure("3.11", ["pandas"], folder / "environments", runtime, lambda _: None)

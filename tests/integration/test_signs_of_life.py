@@ -12,12 +12,16 @@ from typing import Any
 
 import pytest
 
-from inference import check, lease, repair, runner, shard, trial, watchdog, work
-from inference.database import PREDICTIONS, Databases
-from inference.plan import Planned
-from inference.queries import run as run_block
-from inference.registry import Registry
-from inference.work import SQL as shard_queries
+from inference.base.database import PREDICTIONS, Databases
+from inference.base.queries import run as run_block
+from inference.models.mlflow_rest import Registry
+from inference.operations import repair
+from inference.planning.plan import Planned
+from inference.publishing import check
+from inference.runners import runner, watchdog
+from inference.schema import lease
+from inference.shard import attempt, shard, trial
+from inference.shard.attempt import SQL as shard_queries
 from tests.integration.test_attempts import until
 from tests.integration.test_two_runs import COMMAND_LINE, grow_silent
 from tests.stub import Digest, Pipeline, assert_current, create_messages, run_row, sql
@@ -105,7 +109,7 @@ def test_whoever_starts_a_shard_gives_no_sign_for_a_process_that_hangs(
         for begun, silent in ((False, False), (True, True)):
             if begun:
                 with databases.begin(PREDICTIONS) as connection:
-                    work.begin(connection, planned.run_id, 1, 1)
+                    attempt.begin(connection, planned.run_id, 1, 1)
             grow_silent(databases, planned.run_id, 61)
             with databases.begin(PREDICTIONS) as connection:
                 acts[0](connection)
@@ -137,13 +141,13 @@ def test_a_stopped_predecessor_that_holds_the_shards_row_does_not_keep_the_next_
     """B2, a neighbour: only the next attempt's first statement ends the session that holds the row."""
     planned, databases = pipeline.plan(), pipeline.databases
     with databases.begin(PREDICTIONS) as connection:
-        begun = work.begin(connection, planned.run_id, 1, 1)
+        begun = attempt.begin(connection, planned.run_id, 1, 1)
     with databases.connect(PREDICTIONS) as stopped:
         with stopped.begin():
-            work.register(stopped, begun.shard)
-        work.register(stopped, begun.shard)  # its transaction stays open
+            attempt.register(stopped, begun.shard)
+        attempt.register(stopped, begun.shard)  # its transaction stays open
         with watchdog.starting(databases, planned.run_id, 1, 1), databases.begin(PREDICTIONS) as connection:
-            again = work.begin(connection, planned.run_id, 1, 1)
+            again = attempt.begin(connection, planned.run_id, 1, 1)
         stopped.invalidate()
 
     assert again.shard.attempt == 2

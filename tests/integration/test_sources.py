@@ -13,10 +13,11 @@ import psycopg2
 import pytest
 from sqlalchemy import text
 
-from inference import database, migrate
-from inference.database import Databases
+from inference.base import database
+from inference.base.database import Databases
+from inference.base.signature import Input, Output, Signature
 from inference.errors import JobError, ModelError, PermanentError, RequestError, SourceError, Unavailable
-from inference.signature import Input, Output, Signature
+from inference.schema import migrate
 from services.postgres import Postgres
 from tests.stub import (
     TEXT,

@@ -15,7 +15,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from inference.database import Databases
+from inference.base.database import Databases
 from inference.errors import Unavailable
 from services import postgres_binaries
 from services.postgres import HOST, USER, Postgres

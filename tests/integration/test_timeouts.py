@@ -5,9 +5,9 @@ from __future__ import annotations
 import psycopg2
 import pytest
 
-from inference import check
-from inference.database import Databases
+from inference.base.database import Databases
 from inference.errors import RetryableError
+from inference.publishing import check
 from services.postgres import Postgres
 from tests.stub import Pipeline, create_messages, job, run_row, sql
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from inference import artifact
-from inference.database import Databases
+from inference.base.database import Databases
 from inference.errors import Unavailable
-from inference.registry import Registry, Version
+from inference.models import artifact
+from inference.models.mlflow_rest import Registry, Version
 from services.mlflow_server import MlflowServer
 from services.postgres import Postgres
 from tests.stub import Pipeline, assert_current, create_messages

@@ -9,9 +9,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from inference import check, publish, shard
-from inference.database import Databases
+from inference.base.database import Databases
 from inference.errors import CheckFailed, RunHeld, TakenOver
+from inference.publishing import check, publish
+from inference.shard import shard
 from tests.stub import Digest, Pipeline, assert_current, counts, create_messages, job, predictions, run_row, sql
 
 COMMAND_LINE = "command line on host"

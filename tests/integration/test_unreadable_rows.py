@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from inference.database import Databases
-from inference.signature import Input, Output, Signature
+from inference.base.database import Databases
+from inference.base.signature import Input, Output, Signature
 from services.postgres import Postgres
 from tests.stub import TEXT, Digest, Pipeline, Printed, counts, create_messages, job, predictions, printing, sql
 
@@ -102,7 +102,7 @@ def test_a_row_that_is_mended_while_it_is_looked_at_is_predicted(
     company: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A neighbour of A3: the value and the hash that are judged are of one moment."""
-    from inference.read import Reader
+    from inference.shard.read import Reader
 
     real = Reader._alone
 

@@ -19,15 +19,20 @@ from typing import Any
 import psycopg2
 import pytest
 
-from inference import check, metrics, migrate, plan, publish, quarantine, runner, shard, status
-from inference.database import PREDICTIONS, Databases
+from inference.base.database import PREDICTIONS, Databases
 from inference.errors import ModelError, PermanentError
-from inference.job import Job
-from inference.model import Image, Model, by_run
-from inference.plan import Planned
-from inference.prune import prune
-from inference.repair import repair
-from inference.runner import RUNNERS, Runner
+from inference.jobs.job import Job
+from inference.models.model_version import Image, Model, by_run
+from inference.operations import metrics, quarantine, status
+from inference.operations.prune import prune
+from inference.operations.repair import repair
+from inference.planning import plan
+from inference.planning.plan import Planned
+from inference.publishing import check, publish
+from inference.runners import runner
+from inference.runners.runner import RUNNERS, Runner
+from inference.schema import migrate
+from inference.shard import shard
 from services.postgres import Postgres
 from tests import roles
 from tests.stub import Digest, Pipeline, assert_current, digest, job, predictions, run_row, sql

@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 import yaml
 
-from inference import signature
-from inference.database import Databases
-from inference.environment import BuildError, ensure, find_interpreter
+from inference.base import signature
+from inference.base.database import Databases
 from inference.errors import ModelError
+from inference.models.environment import BuildError, ensure, find_interpreter
 from tests.stub import Pipeline, counts, job, predictions, sql
 
 ROOT = Path(__file__).parents[2]

@@ -7,10 +7,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from inference import shard
-from inference.database import Databases
+from inference.base.database import Databases
+from inference.base.signature import Input, Output, Signature
 from inference.errors import ModelError
-from inference.signature import Input, Output, Signature
+from inference.shard import shard
 from tests.stub import TEXT, Digest, Pipeline, counts, create_messages, digest, job, predictions, register, sql
 
 LONGER = Signature(TEXT.inputs, (*TEXT.outputs, Output("upper", "text", False)))

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from inference import source
-from inference.database import PREDICTIONS, Databases
+from inference.base import source
+from inference.base.database import PREDICTIONS, Databases
 from inference.errors import SourceError
 from tests.integration.test_sources import VALUES, measuring, other  # noqa: F401
 from tests.stub import (

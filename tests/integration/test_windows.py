@@ -10,11 +10,14 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import text
 
-from inference import definition, plan, prune, publish
-from inference.database import Databases
-from inference.lease import Caller
-from inference.plan import Planned
-from inference.request import Request
+from inference.base.database import Databases
+from inference.jobs import definition
+from inference.jobs.request import Request
+from inference.operations import prune
+from inference.planning import plan
+from inference.planning.plan import Planned
+from inference.publishing import publish
+from inference.schema.lease import Caller
 from tests.stub import Pipeline, assert_current, create_messages, job, predictions, register, run_row, sql
 
 ROWS = 20

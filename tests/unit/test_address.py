@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from inference import docker_runner
-from inference.address import hosts, normalise, parameters, where
-from inference.database import Databases
+from inference.base.address import hosts, normalise, parameters, where
+from inference.base.database import Databases
 from inference.errors import ConfigurationError
+from inference.runners import docker
 from tests.stub import job
 
 EXTRAS = "%7B%22options%22%3A+%22-c+app.tenant%3Da%22%2C+%22nested%22%3A+%7B%7D%2C+%22cursor%22%3A+%22dictcursor%22%7D"
@@ -104,7 +104,7 @@ def test_an_address_that_is_none_is_refused_without_a_word_of_its_password(text:
 def test_a_container_is_not_given_an_address_that_leads_elsewhere_there(text: str, said: str) -> None:
     """F4: in every form; what leads to a host of its own is handed on."""
     with pytest.raises(ConfigurationError, match=f"^connection 'predictions' {said}"):
-        docker_runner._connections(Databases({"predictions": text}), job(), "bridge")
+        docker._connections(Databases({"predictions": text}), job(), "bridge")
 
     away = Databases({"predictions": "postgresql://u@h1,h2:5433/db"})
-    assert docker_runner._connections(away, job(), "bridge") == away.environment("predictions")
+    assert docker._connections(away, job(), "bridge") == away.environment("predictions")

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from inference.encode import BadOutput, BadShape, encoder
-from inference.predict import call
-from inference.signature import Input, Output
+from inference.base.signature import Input, Output
+from inference.scoring.copy_text import BadOutput, BadShape, encoder
+from inference.scoring.predict import call
 from tests.answers import ANSWERS, MISSING, RETURNED, dependent
 
 NUMBERS = {

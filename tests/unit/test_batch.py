@@ -7,8 +7,8 @@ from itertools import count
 
 import pytest
 
-from inference import memory
-from inference.batch import BatchSize
+from inference.scoring import memory
+from inference.scoring.batch_size import BatchSize
 
 Speed = Callable[[int], float]  # seconds of a call with so many rows
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.binary import HEADER, TRAILER, Layout
+from inference.shard.copy_binary import HEADER, TRAILER, Layout
 
 CODES = {">i8": ">q", ">i4": ">i", ">i2": ">h", ">f8": ">d", ">f4": ">f", "?": ">?"}
 VALUES = {

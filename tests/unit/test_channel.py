@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from inference.channel import Channel, Closed
+from inference.shard.channel import Channel, Closed
 
 
 def test_items_come_in_order_and_then_the_end() -> None:

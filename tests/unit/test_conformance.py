@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from inference.conformance import Asked, equal, longer, same_length
+from inference.base.signature import Input, Output, Signature
 from inference.errors import ModelError
-from inference.signature import Input, Output, Signature
+from inference.scoring.conformance import Asked, equal, longer, same_length
 
 TEXT = Signature((Input("text", "string", "object", True),), (Output("score", "double precision", True),))
 NUMBER = Signature((Input("amount", "double", "float64", True),), (Output("score", "double precision", True),))

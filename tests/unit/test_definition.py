@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from inference import definition
+from inference.base.protocol import FORMAT
 from inference.errors import PermanentError
-from inference.job import Job
-from inference.protocol import FORMAT
-from inference.sections import Model, Sizes, Source
-from inference.work import DEFAULTS, completed
+from inference.jobs import definition
+from inference.jobs.job import Job
+from inference.jobs.sections import Model, Sizes, Source
+from inference.shard.attempt import DEFAULTS, completed
 from tests.stub import job
 
 FIRST = Path(__file__).parents[1] / "integration" / "first_version.sql"

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from inference import artifact
 from inference.errors import JobError, ModelError
-from inference.job import Job, load
-from inference.registry import Registry, Version
+from inference.jobs.job import Job, load
+from inference.models import artifact
+from inference.models.mlflow_rest import Registry, Version
 
 
 def written(folder: Path, **fields: str) -> Path:

@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.encode import BadOutput, encoder, escape
-from inference.predict import _columns, _typed
+from inference.scoring.copy_text import BadOutput, encoder, escape
+from inference.scoring.predict import _columns, _typed
 
 UTC = datetime.timezone.utc
 KST = datetime.timezone(datetime.timedelta(hours=9))

@@ -1,4 +1,4 @@
-"""Environments for models: inference/environment.py, with two hand-made wheels and no network."""
+"""Environments for models: inference/models/environment.py, with two hand-made wheels and no network."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from inference import environment, packages
+from inference.models import environment, packages
 
 VERSION = "{}.{}".format(*sys.version_info)
 

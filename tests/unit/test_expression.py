@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.expression import one_expression
-from inference.queries import expression
+from inference.base.queries import expression
+from inference.jobs.sql_expression import one_expression
 
 AS_WRITTEN = [
     "true",

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from inference import given
-from inference.signature import Input
+from inference.base.signature import Input
+from inference.scoring import given
 
 
 def plain(kind: str, dtype: str, required: bool = True) -> Input:

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from inference import memory
-from inference.memory import LOOK, LOOSE, Heap
+from inference.scoring import memory
+from inference.scoring.memory import LOOK, LOOSE, Heap
 
 
 class Library:

@@ -7,14 +7,15 @@ from typing import Any
 
 import pytest
 
-from inference import engine, image_context, packages
-from inference.artifact import Artifact
 from inference.errors import RequestError
-from inference.image import parse
-from inference.model import Model
-from inference.process import lines
-from inference.registry import Version
-from inference.sections import Resources
+from inference.images import build_context, docker_engine
+from inference.images.image import parse
+from inference.jobs.sections import Resources
+from inference.models import packages
+from inference.models.artifact import Artifact
+from inference.models.mlflow_rest import Version
+from inference.models.model_version import Model
+from inference.runners.process import lines
 from tests.stub import TEXT
 
 
@@ -43,7 +44,7 @@ def test_what_is_no_model_is_refused_with_the_form(text: str) -> None:
 
 
 def test_the_runtime_is_resolved_with_the_models_own_requirements() -> None:
-    wanted = image_context.requirements(model("numpy==1.26.4", "mlflow==2.9.0"))
+    wanted = build_context.requirements(model("numpy==1.26.4", "mlflow==2.9.0"))
 
     assert wanted[:2] == ["numpy==1.26.4", "mlflow==2.9.0"]
     assert "psycopg2-binary" in wanted
@@ -57,7 +58,7 @@ def test_constraints_and_build_dependencies_are_files_that_the_dockerfile_instal
     monkeypatch.setenv("INFERENCE_FIND_LINKS", "")
     logged = model("six", "--constraint six==1.16.0", "--build-dependency setuptools==68.2.2")
 
-    with image_context.made(logged, tmp_path) as folder:
+    with build_context.made(logged, tmp_path) as folder:
         files = {file.stem: file.read_text().splitlines() for file in (folder / "requirements").glob("*.txt")}
         dockerfile = (folder / "Dockerfile").read_text()
 
@@ -74,7 +75,7 @@ def test_local_folders_of_wheels_become_a_folder_of_the_image_and_pages_stay(
     monkeypatch.setenv("INFERENCE_INDEX_URL", "https://index.example/simple")
     monkeypatch.setenv("INFERENCE_BUILD_PACKAGES", "build-essential")
 
-    found = image_context.arguments(model("numpy==1.26.4"), None)
+    found = build_context.arguments(model("numpy==1.26.4"), None)
 
     assert found.pop("UV")
     assert found == {
@@ -83,7 +84,7 @@ def test_local_folders_of_wheels_become_a_folder_of_the_image_and_pages_stay(
         "UV_DEFAULT_INDEX": "https://index.example/simple",
         "BUILD_PACKAGES": "build-essential",
     }
-    assert image_context.arguments(model("numpy==1.26.4"), "cu128")["UV_TORCH_BACKEND"] == "cu128"
+    assert build_context.arguments(model("numpy==1.26.4"), "cu128")["UV_TORCH_BACKEND"] == "cu128"
     assert str(tmp_path) not in str(found)
 
 
@@ -101,18 +102,18 @@ def test_local_folders_of_wheels_become_a_folder_of_the_image_and_pages_stay(
 def test_only_wheels_that_were_resolved_are_copied(wheel: str, chosen: bool) -> None:
     pins: set[tuple[str, ...]] = {("torch", "2.13.0+cpu"), ("typing-extensions", "4.1")}
 
-    assert image_context._chosen(Path(wheel), pins, "3.10") is chosen
+    assert build_context._chosen(Path(wheel), pins, "3.10") is chosen
 
 
 def test_without_local_wheels_nothing_is_resolved(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("INFERENCE_FIND_LINKS", str(tmp_path))
     monkeypatch.setattr(packages, "find_uv", lambda: pytest.fail("uv was asked"))
 
-    assert image_context.local_wheels(["numpy"], "3.11") == []
+    assert build_context.local_wheels(["numpy"], "3.11") == []
 
 
 def test_limits_are_hard_and_say_no_to_swap() -> None:
-    found = engine.limits(Resources(cpus=1.5, memory="512Mi"))
+    found = docker_engine.limits(Resources(cpus=1.5, memory="512Mi"))
 
     wanted: dict[str, Any] = {"nano_cpus": 1_500_000_000, "mem_limit": 512 << 20, "memswap_limit": 512 << 20}
     assert {name: found[name] for name in wanted} == wanted

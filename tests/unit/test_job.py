@@ -12,9 +12,9 @@ import pytest
 import yaml
 
 from inference.errors import JobError
-from inference.fields import TAKEN
-from inference.job import Job, load, load_all
-from inference.process import settings
+from inference.jobs.field_types import TAKEN
+from inference.jobs.job import Job, load, load_all
+from inference.runners.process import settings
 from tests.stub import job
 
 RIGHT: dict[str, Any] = {

@@ -9,10 +9,10 @@ from pathlib import Path
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from inference.fields import Section
-from inference.job import Job
-from inference.placement import Toleration
-from inference.sections import Notifier, OutputCheck
+from inference.jobs.field_types import Section
+from inference.jobs.job import Job
+from inference.jobs.kubernetes_section import Toleration
+from inference.jobs.sections import Notifier, OutputCheck
 
 ROOT = Path(__file__).parents[2]
 

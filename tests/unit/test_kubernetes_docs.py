@@ -9,9 +9,9 @@ from typing import Any
 import kubernetes_validate
 import yaml
 
-from inference import cluster
-from inference.job import Job
-from inference.placement import Placement
+from inference.jobs.job import Job
+from inference.jobs.kubernetes_section import Placement
+from inference.runners.kubernetes import cluster
 from tests.stub import job
 
 ROOT = Path(__file__).parents[2]

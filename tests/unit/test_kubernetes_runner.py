@@ -12,13 +12,15 @@ import pytest
 import yaml
 from urllib3.exceptions import ReadTimeoutError
 
-from inference import cluster, containers, image, kubernetes_runner, pod_log, runner
-from inference.database import Databases
+from inference.base.database import Databases
+from inference.base.protocol import PROTOCOL
 from inference.errors import ConfigurationError, ModelError, RetryableError, Unavailable
-from inference.job import Job
-from inference.model import Image, Model
-from inference.protocol import PROTOCOL
-from inference.registry import Version
+from inference.images import image
+from inference.jobs.job import Job
+from inference.models.mlflow_rest import Version
+from inference.models.model_version import Image, Model
+from inference.runners import containers, runner
+from inference.runners.kubernetes import cluster, launcher, pod_log
 from services.files import free_port
 from tests.stub import job
 
@@ -141,7 +143,7 @@ def run(monkeypatch: pytest.MonkeyPatch, pods: Pods, **section: Any) -> None:
     databases = Databases({"predictions": "postgresql://a:b@c/d"})
     planned = Model(1, Version("intent", "1", "", None), None, Image("r/i@sha256:1", ""))  # type: ignore[arg-type]
     a_job = job(runner="kubernetes", kubernetes=section)
-    kubernetes_runner.run(databases, None, a_job, planned, 17, 1, 3)  # type: ignore[arg-type]
+    launcher.run(databases, None, a_job, planned, 17, 1, 3)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

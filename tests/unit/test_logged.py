@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 import yaml
 
-from inference import artifact, environment, image_context, logged, packages
 from inference.errors import ModelError
-from inference.packages import PackagesError
-from inference.registry import Version
+from inference.images import build_context
+from inference.models import artifact, environment, logged, packages
+from inference.models.mlflow_rest import Version
+from inference.models.packages import PackagesError
 from tests.unit.test_environment import VERSION, Messages, ask, make_wheel
 
 SIGNATURE = {
@@ -174,6 +175,6 @@ def test_the_wheels_of_an_image_are_those_that_constraints_and_build_dependencie
     """F7, F8: an image's build cannot see this machine's folders."""
     wanted = ["tinymodel", "--constraint tinymodel<2", "--build-dependency tinybuild==1.0"]
 
-    found = [wheel.name for wheel in image_context.local_wheels(wanted, VERSION)]
+    found = [wheel.name for wheel in build_context.local_wheels(wanted, VERSION)]
 
     assert found == ["tinybuild-1.0-py3-none-any.whl", "tinymodel-1.5-py3-none-any.whl"]

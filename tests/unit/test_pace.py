@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from inference.pace import Pace
+from inference.shard.pace import Pace
 
 
 class Clock:

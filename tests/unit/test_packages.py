@@ -1,4 +1,4 @@
-"""Where packages come from: inference/packages.py, without a network."""
+"""Where packages come from: inference/models/packages.py, without a network."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from inference import packages
+from inference.models import packages
 
 MACHINE = platform.machine()
 

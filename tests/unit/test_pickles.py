@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import yaml
 
-from inference import pickles
+from inference.base import pickles
 
 CODE = {"loader_module": "mlflow.pyfunc.model", "model_code_path": "model.py", "python_model": "model.py"}
 

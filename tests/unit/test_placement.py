@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from inference.errors import JobError
-from inference.job import Job, load
+from inference.jobs.job import Job, load
 from tests.stub import job
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import kubernetes_validate
 import pytest
 
-from inference import pod
 from inference.errors import ConfigurationError, ModelError, PermanentError, RetryableError
-from inference.placement import Placement
-from inference.process import arguments, settings
+from inference.jobs.kubernetes_section import Placement
+from inference.runners.kubernetes import pod
+from inference.runners.process import arguments, settings
 from tests.stub import job
 
 IMAGE = "registry.example/inference/intent@sha256:" + "a" * 64

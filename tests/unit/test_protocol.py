@@ -11,16 +11,20 @@ from typing import Any
 
 import pytest
 
-from inference import conformance, database, errors, image, image_check, process, protocol, queries, runner
+from inference import errors
+from inference.base import database, protocol, queries
+from inference.base.protocol import PROTOCOL
 from inference.errors import ModelError
-from inference.model import Image, Model
-from inference.protocol import PROTOCOL
-from inference.registry import Version
+from inference.images import conformance_check, image
+from inference.models.mlflow_rest import Version
+from inference.models.model_version import Image, Model
+from inference.runners import process, runner
+from inference.scoring import conformance
 from tests.stub import job
 
 # The number, and the fingerprint of what shards and workers agreed on when it was last looked at. Whoever sees this
 # test fail decides: if images that were built before go on to work as they should, only the fingerprint is new; if not,
-# raise PROTOCOL in inference/protocol.py, and write the new number here.
+# raise PROTOCOL in inference/base/protocol.py, and write the new number here.
 KNOWN = (1, "32a613ee3d186e09")
 
 CODE = Path(queries.__file__).parent
@@ -59,7 +63,7 @@ def agreed() -> dict[str, Any]:
         "shard": process.arguments(0, 0, 0),
         "conformance": (conformance.__doc__ or "").split(":")[0],
         "exit codes": {str(code): kind.__name__ for code, kind in errors.BY_EXIT_CODE.items()},
-        "ready": image_check.READY,
+        "ready": conformance_check.READY,
         "definition": protocol.FORMAT,
     }
 
@@ -69,7 +73,7 @@ def test_a_change_of_the_protocol_is_noticed() -> None:
 
     assert (PROTOCOL, fingerprint) == KNOWN, (
         "what workers and images agree on has changed: SQL of shards, arguments, environment variables, exit codes. If "
-        "images that were built before do no longer work as they should, raise PROTOCOL in inference/protocol.py; then "
+        "images that were built before do no longer work as they should, raise PROTOCOL in inference/base/protocol.py; then "
         f"write KNOWN = ({PROTOCOL} or the new number, {fingerprint!r}) into this file"
     )
 

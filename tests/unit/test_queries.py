@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from inference import queries
-from inference.queries import expression, fill
+from inference.base import queries
+from inference.base.queries import expression, fill
 
 CODE = Path(queries.__file__).parent
 STAGES = sorted(path.stem for path in queries.FOLDER.glob("*.sql"))

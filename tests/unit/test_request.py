@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inference.errors import RequestError
-from inference.request import Request, parse
+from inference.jobs.request import Request, parse
 
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"mode": "all"}, "mode: 'all': Input should be 'pending', 'rescore', 'key_range' or 'replay'"),

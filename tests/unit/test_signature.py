@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from inference.base.signature import Input, Output, Signature, complete, match, parse
+from inference.base.source import Column
 from inference.errors import ModelError
-from inference.signature import Input, Output, Signature, complete, match, parse
-from inference.source import Column
 
 TEXT = [{"type": "string", "name": "text", "required": True}]
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from inference.stopping import GRACE, stopping
+from inference.scoring.stopping import GRACE, stopping
 
 ROOT = Path(__file__).parents[2]
 CODE = """
 import sys, time
-from inference.stopping import stopping
+from inference.scoring.stopping import stopping
 with stopping() as stop:
     print("ready", flush=True)
     {work}

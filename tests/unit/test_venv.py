@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
-from inference import process, venv
-from inference.artifact import Artifact
-from inference.database import Databases
+from inference.base.database import Databases
 from inference.errors import BadInput, InferenceError, PermanentError, ProcessDied, RetryableError, TakenOver
-from inference.model import Model
-from inference.registry import Registry, Version
+from inference.models.artifact import Artifact
+from inference.models.mlflow_rest import Registry, Version
+from inference.models.model_version import Model
+from inference.runners import process, venv
 from tests.stub import TEXT, job
 
 URL = "postgresql://scorer:a%2Fword@db.example:5433/company"
