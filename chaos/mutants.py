@@ -20,7 +20,8 @@ from inference.models.model_version import Model
 from inference.planning import plan
 from inference.publishing import check, publish
 from inference.scoring.rows import HASH, Chunk
-from inference.shard import attempt, read, write
+from inference.shard import attempt as shard_attempt
+from inference.shard import read, write
 
 
 def attempt() -> None:
@@ -31,7 +32,7 @@ def attempt() -> None:
     blocks["terminate"] = "SELECT 0"
 
     def committed(self: write.Writer, connection: Connection, upto: int) -> bool:
-        row = queries.run(connection, blocks["position"], **attempt.identity(self._shard)).one()
+        row = queries.run(connection, blocks["position"], **shard_attempt.identity(self._shard)).one()
         return bool(row.cursor == upto)
 
     write.Writer._committed = committed  # type: ignore[method-assign]

@@ -27,10 +27,11 @@ from inference.models import artifact
 from inference.models.mlflow_rest import Registry
 from inference.models.model_version import Model
 from inference.planning.plan import Planned
-from inference.publishing import check, report
+from inference.publishing import report
 from inference.runners import runner
 from inference.runners.process import judge
 from inference.schema.lease import Caller
+from inference.schema.run import fail
 
 Result = TypeVar("Result")
 RETRIES = (0.1, 0.3, 0.6, 1.0, 2.0)  # seconds before each
@@ -143,7 +144,7 @@ class Orchestrator:
             for delay in (0.0, *RETRIES):
                 time.sleep(delay)
                 try:
-                    check.fail(self.place.databases("fail"), run, f"task {stage} failed: {error}")
+                    fail(self.place.databases("fail"), run, f"task {stage} failed: {error}")
                     break
                 except Exception as caught:
                     self.failed(caught)

@@ -1,4 +1,4 @@
-"""A stub of MLflow over HTTP: the few calls that `inference/models/mlflow_rest.py` makes, and the ways in which it fails."""
+"""A stub of MLflow over HTTP: calls that `inference/models/mlflow_rest.py` makes, and the ways in which it fails."""
 
 from __future__ import annotations
 

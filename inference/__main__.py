@@ -1,4 +1,4 @@
-"""`python -m inference`."""
+"""`python -m inference`; and on the model's side, under the name that the package has there, a shard or a check."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import sys
 if __name__ == "__main__":
     # A shard runs in the model's environment, which lacks what the other commands import.
     if sys.argv[1:2] == ["shard"]:
-        from inference.shard.command import main
+        from .shard.command import main
 
         sys.exit(main(sys.argv[2:]))
     if sys.argv[1:2] == ["conformance"]:
-        from inference.scoring.conformance import main as conformance
+        from .scoring.conformance import main as conformance
 
         sys.exit(conformance())
-    from inference.cli.app import main as command_line
+    from .cli.app import main as command_line
 
     sys.exit(command_line())

@@ -22,6 +22,7 @@ from inference.publishing.check import Verdict
 from inference.runners import runner
 from inference.schema import migrate
 from inference.schema.lease import Caller
+from inference.schema.run import recorded
 
 Watch = Callable[[Planned], AbstractContextManager[None]]
 
@@ -46,13 +47,13 @@ def predict(databases: Databases, run_id: int, generation: int, shard: int) -> N
 
 def check(databases: Databases, run_id: int) -> Verdict:
     """Judge the results, while nothing of them is visible."""
-    with checking.recorded(databases, run_id, WorkLost):
+    with recorded(databases, run_id, WorkLost):
         return checking.check(databases, run_id)
 
 
 def publish(databases: Databases, run_id: int) -> Verdict:
     """Make them visible, all at once."""
-    with checking.recorded(databases, run_id, WorkLost):
+    with recorded(databases, run_id, WorkLost):
         return publishing.publish(databases, run_id)
 
 
@@ -69,7 +70,7 @@ def run(
     say(f"run {planned.run_id}: {planned.state}: {planned.message}")
     if planned.state != "planned":
         return planned
-    with checking.recorded(databases, planned.run_id, InferenceError):
+    with recorded(databases, planned.run_id, InferenceError):
         with watch(planned), runner.threads(databases, job, planned.run_id) as threads:
             list(threads.map(partial(predict, databases, planned.run_id, planned.generation), planned.shards))
         checked = check(databases, planned.run_id)

@@ -9,8 +9,8 @@ from typing import Any, Optional
 import numpy as np
 import pandas as pd
 
+from inference.base.bisect import bisect
 from inference.base.signature import Input, Output
-from inference.scoring.bisect import bisect
 from inference.scoring.copy_text import BadOutput, encoder
 from inference.scoring.predict import call
 from inference.scoring.rows import Rows

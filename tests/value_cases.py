@@ -35,13 +35,13 @@ import pandas as pd  # noqa: E402
 import yaml  # noqa: E402
 
 from inference.base import signature  # noqa: E402
+from inference.base.bisect import bisect  # noqa: E402
 from inference.base.signature import Signature  # noqa: E402
 from inference.base.source import Column  # noqa: E402
 from inference.errors import ModelError  # noqa: E402
-from inference.scoring.bisect import bisect  # noqa: E402
 from inference.scoring.predict import call  # noqa: E402
 from inference.scoring.rows import Rows  # noqa: E402
-from inference.shard import copy_binary
+from inference.shard import copy_binary  # noqa: E402
 from inference.shard.copy_binary import SENT  # noqa: E402
 from tests.answers import ANSWERS, KST, MISSING, RETURNED, dependent  # noqa: E402
 

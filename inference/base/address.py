@@ -16,7 +16,7 @@ from psycopg2.extensions import make_dsn, parse_dsn
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from inference.errors import ConfigurationError
+from ..errors import ConfigurationError
 
 # What Airflow's own hook reads of a connection's extras, and libpq has no option for.
 AIRFLOWS = {

@@ -20,8 +20,8 @@ from sqlalchemy.engine import URL, Connection, Engine, ExceptionContext
 from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 from sqlalchemy.pool import NullPool
 
-from inference.base import address, pooler, queries
-from inference.errors import ConfigurationError, RetryableError, Unavailable
+from ..errors import ConfigurationError, RetryableError, Unavailable
+from . import address, pooler, queries
 
 SQL = queries.load("base/database")
 PREDICTIONS = "predictions"

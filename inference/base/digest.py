@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from inference.errors import ModelError
+from ..errors import ModelError
 
 # Written by MLflow when it fetches a version, not part of what was logged.
 _FETCHED = {"registered_model_meta"}

@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from datetime import datetime, timezone
 from typing import Any, Optional, TextIO
 
-from inference.errors import ConfigurationError
+from ..errors import ConfigurationError
 
 VARIABLE = "INFERENCE_LOG"
 

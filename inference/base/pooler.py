@@ -11,8 +11,8 @@ from psycopg2 import extensions
 from psycopg2.extensions import make_dsn
 from sqlalchemy.engine import URL, Connection
 
-from inference.base import address, queries
-from inference.errors import ConfigurationError
+from ..errors import ConfigurationError
+from . import address, queries
 
 SQL = queries.load("base/pooler")
 # Of the client, in seconds. A dead network is noticed within about a minute instead of two hours.

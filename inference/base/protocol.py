@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Mapping
 
-from inference.errors import PermanentError
+from ..errors import PermanentError
 
 # Of the agreement: the SQL, arguments, exit codes and environment variables of shards, and the tables that they use.
 # Raise it by hand when a change makes older images wrong (tests/unit/test_protocol.py notices what may be one);

@@ -1,4 +1,4 @@
-"""SQL lives in files: `sql/<stage>.sql` holds named blocks, this module loads and runs them.
+"""SQL lives in files: `sql/<room>/<module>.sql` holds named blocks, this module loads and runs them.
 
 A block begins with `-- name: <name>`. Values are bound (`%(name)s`); identifiers, the job's two SQL
 expressions and other blocks are written `{name}` and filled with `psycopg2.sql` objects, which quote.
@@ -9,19 +9,20 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any, Optional
 
 from psycopg2 import sql
 from sqlalchemy.engine import Connection, CursorResult
 
+from .root import ROOT
+
 Parts = Optional[dict[str, sql.Composable]]
-FOLDER = Path(__file__).resolve().parent.parent / "sql"
+FOLDER = ROOT / "sql"
 
 
 @cache
 def load(stage: str) -> dict[str, str]:
-    """The named blocks of `sql/<stage>.sql`."""
+    """The named blocks of `sql/<stage>.sql`. `stage`: room and module, such as `planning/plan`."""
     text = (FOLDER / f"{stage}.sql").read_text(encoding="utf-8")
     blocks = re.split(r"^-- name: (\w+)\n", text, flags=re.MULTILINE)[1:]
     bodies = (re.sub(r"^--.*$", "", block, flags=re.MULTILINE) for block in blocks[1::2])

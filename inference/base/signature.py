@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Optional
 
-from inference.base.source import Column
-from inference.errors import ModelError
+from ..errors import ModelError
+from .source import Column
 
 # What the driver makes values of inside an array; an array of anything else would arrive as one text.
 _ITEMS = {

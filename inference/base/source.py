@@ -15,9 +15,10 @@ from typing import Any
 from psycopg2 import sql
 from sqlalchemy.engine import Connection
 
-from inference.base import queries
-from inference.base.queries import Identifier, column, expression, fill
-from inference.errors import SourceError
+from ..errors import SourceError
+from . import queries
+from .queries import Identifier, column, expression, fill
+from .work_names import input_names, key_names
 
 SQL = queries.load("base/source")
 
@@ -105,14 +106,6 @@ def has_unique_key(connection: Connection, source: dict[str, Any]) -> bool:
     """Whether an index of the source says that its key is unique and never NULL."""
     values = {"schema": source["schema"], "relation": source["relation"], "keys": list(source["key"])}
     return bool(queries.run(connection, SQL["unique_key"], **values).scalar())
-
-
-def key_names(count: int) -> list[str]:
-    return [f"key{number}" for number in range(1, count + 1)]
-
-
-def input_names(source: dict[str, Any]) -> list[str]:
-    return [f"in{number}" for number in range(1, len(source["inputs"]) + 1)]
 
 
 def lock(connection: Connection, source: dict[str, Any]) -> None:

@@ -20,6 +20,7 @@ import typer
 from inference import pipeline
 from inference.base import log_lines, state_folder
 from inference.base.database import Databases, passing, remedy, said
+from inference.base.root import ROOT
 from inference.cli import db, image, maintenance, terminal
 from inference.cli.options import JOBS, Folder, JobName, Json, RunId, find
 from inference.errors import InferenceError, JobError, PermanentError, RequestError, Unavailable
@@ -227,7 +228,7 @@ def models_register(
     except PackagesError as error:
         raise RequestError(f"{folder}: {error}") from None
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    runtime = venv.ROOT / "inference" / "requirements.txt"
+    runtime = ROOT / "inference" / "requirements.txt"
     python = environment.ensure(version, requirements, state_folder.folder(), runtime, print)
     command = [str(python), str(folder / "train.py"), "--name", name, "--alias", alias]
     command += ["--data", str(data)] if data else []

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
+from inference.base.root import ROOT
 from inference.errors import JobError
 from inference.jobs import job as jobs_module
 from inference.jobs.job import Job
-from inference.runners.venv import ROOT
 
 JOBS = ROOT / "dags" / "jobs"
 JobName = Annotated[str, typer.Argument(help="Name of the job: its file in dags/jobs without `.yaml`.")]

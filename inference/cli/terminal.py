@@ -15,12 +15,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from inference.base import queries
 from inference.base.database import PREDICTIONS, Databases
+from inference.operations import status
 from inference.pipeline import Watch
 from inference.planning.plan import Planned
 
-SQL = queries.load("cli/terminal")
 EVERY = 0.5  # seconds
 WIDTH = 200  # of a table that goes to a file
 _LONG = ("message", "last_message", "description")
@@ -66,9 +65,8 @@ def _progress_bar(databases: Databases, console: Console, planned: Planned) -> I
                 while True:
                     last = ended.wait(EVERY)
                     with connection.begin():
-                        values = {"run_id": planned.run_id, "generation": planned.generation}
-                        row = queries.run(connection, SQL["progress"], **values).one()
-                    bar.update(task, completed=int(row.done), total=int(row.total))
+                        done, total = status.progress(connection, planned.run_id, planned.generation)
+                    bar.update(task, completed=done, total=total)
                     if last:
                         return
 

@@ -5,7 +5,7 @@ requirements/requirements.txt   the model's own and the runtime's, resolved toge
 requirements/constraints.txt    the model's, which bound the versions of both
 requirements/build.txt          the model's build dependencies, installed first
 requirements/wheels/            those of them that this machine has in a folder of wheels
-runtime/inference, runtime/sql  this code
+runtime/                        the package of the model's side, see inference/models/runtime.py
 state/models/<digest>/          the version's files
 state/signature.json            what goes in and out, for the conformance check
 """
@@ -23,14 +23,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from inference.base.digest import digest
+from inference.base.root import ROOT
 from inference.errors import ConfigurationError
-from inference.models import environment, packages
+from inference.models import environment, packages, runtime
 from inference.models.model_version import Model
 from inference.models.packages import PackagesError
 
-CODE = Path(__file__).resolve().parent
-SQL = CODE.parent / "sql"
+CODE = ROOT / "inference"
 WHEELS = "/requirements/wheels"  # inside the image
 
 
@@ -47,19 +46,12 @@ def made(model: Model, files: Path) -> Iterator[Path]:
             (wheels.parent / f"{name}.txt").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
         for wheel in local_wheels(wanted, python_version(model)):
             shutil.copy(wheel, wheels)
-        _copy_code(folder / "runtime")
+        runtime.copy(folder / "runtime")
         shutil.copytree(files, folder / "state" / "models" / model.artifact.digest)
         inputs, outputs = map(json.loads, model.artifact.signature.to_json())
         (folder / "state" / "signature.json").write_text(json.dumps({"inputs": inputs, "outputs": outputs}))
         _readable(folder)
         yield folder
-
-
-def code() -> str:
-    """The digest of this code as `runtime` holds it, to tell an image that carries another one."""
-    with tempfile.TemporaryDirectory() as temporary:
-        _copy_code(Path(temporary))
-        return digest(Path(temporary))
 
 
 def requirements(model: Model) -> list[str]:
@@ -119,11 +111,6 @@ def _chosen(wheel: Path, pins: set[tuple[str, ...]], python: str) -> bool:
     mine = "cp" + python.replace(".", "")
     fits = mine in interpreter.split(".") or "py3" in interpreter.split(".") or abi == "abi3"
     return fits and (re.sub(r"[-_.]+", "-", name).lower(), version) in pins
-
-
-def _copy_code(target: Path) -> None:
-    for source in (CODE, SQL):
-        shutil.copytree(source, target / source.name, ignore=shutil.ignore_patterns("__pycache__", "Dockerfile"))
 
 
 def _folder(link: str) -> Path | None:

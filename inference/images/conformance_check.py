@@ -8,13 +8,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from inference.base.process_protocol import CONFORMANCE_READY, STOP_SECONDS
 from inference.errors import ModelError
 from inference.images import docker_engine
 from inference.jobs.field_types import memory_bytes
 from inference.jobs.job import Job
 from inference.jobs.sections import Checks, Resources
 from inference.models.model_version import Model
-from inference.scoring.stopping import READY
 
 log = logging.getLogger(__name__)
 LOAD_SECONDS = 600  # until the checks inside are done
@@ -31,18 +31,19 @@ def run(client: Any, image_id: str, model: Model, jobs: Sequence[Job]) -> None:
     settings = {"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": pickle, "OMP_NUM_THREADS": str(resources.model_threads)}
     with _started(client, image_id, resources, [model.artifact.digest, str(tolerance)], settings) as container:
         end = time.monotonic() + LOAD_SECONDS
-        while READY not in _said(container) and time.monotonic() < end:
+        while CONFORMANCE_READY not in _said(container) and time.monotonic() < end:
             container.reload()
             if container.status != "running":
                 break
             time.sleep(0.1)
         said = _said(container)
-        if READY not in said:
+        if CONFORMANCE_READY not in said:
             raise ModelError(f"{model}: its image fails the conformance check. {_reason(container, said, resources)}")
         seconds = _terminate(container)
     if seconds is None:
         raise ModelError(
-            f"{model}: its image fails the conformance check. signal: it has not ended {docker_engine.STOP_SECONDS} s after "
+            f"{model}: its image fails the conformance check. signal: it has not ended "
+            f"{STOP_SECONDS} s after "
             "SIGTERM. The model must neither replace the handlers of signals nor keep Python from running them."
         )
     log.info("%s: conforms; ends %.1f s after SIGTERM", model, seconds)
@@ -83,7 +84,7 @@ def _terminate(container: Any) -> float | None:
     """Seconds from SIGTERM to the end; None if there is no end in time."""
     started = time.monotonic()
     container.kill("SIGTERM")
-    while time.monotonic() < started + docker_engine.STOP_SECONDS:
+    while time.monotonic() < started + STOP_SECONDS:
         container.reload()
         if container.status != "running":
             return time.monotonic() - started

@@ -10,7 +10,6 @@ from inference.errors import Unavailable
 from inference.jobs.field_types import memory_bytes
 from inference.jobs.sections import Resources
 
-STOP_SECONDS = 3  # between SIGTERM and SIGKILL
 PIDS = 512  # processes and threads of one container
 
 

@@ -22,7 +22,7 @@ from inference.base.protocol import PROTOCOL
 from inference.errors import ModelError, RequestError
 from inference.images import build_context, conformance_check, docker_engine
 from inference.jobs.job import Job
-from inference.models import artifact
+from inference.models import artifact, runtime
 from inference.models.mlflow_rest import Registry, Version
 from inference.models.model_version import Image, Model, resolve
 
@@ -109,7 +109,7 @@ def current(registry: Registry, version: Version) -> bool:
     wanted = registry.tags(version).get(ID)
     with docker_engine.connect() as client:
         try:
-            return wanted is not None and client.images.get(wanted).labels.get(CODE) == build_context.code()
+            return wanted is not None and client.images.get(wanted).labels.get(CODE) == runtime.code()
         except docker.errors.ImageNotFound:
             return False
 
@@ -158,7 +158,7 @@ def _build(client: Any, model: Model, files: Path, torch: str | None) -> str:
     import docker
 
     labels = {"inference.model": model.version.name, "inference.version": model.version.version}
-    labels |= {CODE: build_context.code(), NUMBER: str(PROTOCOL)}
+    labels |= {CODE: runtime.code(), NUMBER: str(PROTOCOL)}
     with build_context.made(model, files) as folder:
         arguments = build_context.arguments(model, torch)
         content = json.dumps([digest(folder), arguments, labels], sort_keys=True)

@@ -11,7 +11,7 @@ import os
 import re
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError, ValidationInfo, model_validator
 
@@ -89,6 +89,11 @@ class Job(Section):
         if self.source.changes == "none":
             return False
         return not self.constant_cost if self.deduplicate is None else self.deduplicate
+
+
+def section(job: Job) -> dict[str, Any]:
+    """The `source` section as data: what travels to a shard, and what a window must agree with."""
+    return job.source.model_dump(mode="json", by_alias=True)
 
 
 def load(path: Path) -> Job:

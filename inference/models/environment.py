@@ -45,8 +45,8 @@ def ensure(
     """The interpreter of the environment with exactly these requirements, made if missing.
 
     python_version: "3.11" or "3.11.7", of which the first two numbers count. requirements: the
-    model's own lines, see inference/models/logged.py. They are resolved together with those of runtime_requirements, which
-    must be ranges: a conflict raises BuildError with uv's explanation.
+    model's own lines, see inference/models/logged.py. They are resolved together with those of runtime_requirements,
+    which must be ranges: a conflict raises BuildError with uv's explanation.
     """
     short_version = short(python_version)
     requirements = [line.strip() for line in requirements if line.strip()]

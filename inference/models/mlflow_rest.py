@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -119,39 +118,6 @@ class Registry:
             self.call(
                 "POST", "model-versions/set-tag", name=version.name, version=version.version, key=key, value=value
             )
-
-    def experiment(self, name: str) -> str:
-        """The id of an experiment, made if need be."""
-        try:
-            found = self.call("GET", "experiments/get-by-name", experiment_name=name)
-            return str(found["experiment"]["experiment_id"])
-        except ModelError:
-            return str(self.call("POST", "experiments/create", name=name)["experiment_id"])
-
-    def log_run(
-        self,
-        experiment: str,
-        name: str,
-        parameters: Mapping[str, Any],
-        metrics: Mapping[str, float],
-        tags: Mapping[str, str],
-    ) -> str:
-        """Log one finished run and return its id."""
-        now = int(time.time() * 1000)
-        created = self.call(
-            "POST", "runs/create", experiment_id=self.experiment(experiment), run_name=name, start_time=now,
-            tags=[{"key": key, "value": value} for key, value in tags.items()],
-        )  # fmt: skip
-        run_id = str(created["run"]["info"]["run_id"])
-        self.call(
-            "POST", "runs/log-batch", run_id=run_id,
-            params=[{"key": key, "value": str(value)} for key, value in parameters.items()],
-            metrics=[
-                {"key": key, "value": value, "timestamp": now, "step": 0} for key, value in metrics.items()
-            ],
-        )  # fmt: skip
-        self.call("POST", "runs/update", run_id=run_id, status="FINISHED", end_time=now)
-        return run_id
 
 
 def public(text: str) -> str:

@@ -17,12 +17,11 @@ from inference.base.database import PREDICTIONS, Databases
 from inference.base.pooler import require_session
 from inference.errors import InferenceError, PermanentError
 from inference.jobs import sql_expression
-from inference.jobs.job import Job
+from inference.jobs.job import Job, section
 from inference.models import environment, model_version
 from inference.models.mlflow_rest import Registry
 from inference.operations import repair, status  # fmt: skip
 from inference.planning import plan
-from inference.planning.search import section
 from inference.runners.runner import RUNNERS
 from inference.schema import migrate, roles
 

@@ -13,9 +13,9 @@ from inference.errors import PermanentError
 from inference.jobs import definition
 from inference.jobs.job import Job
 from inference.operations import status
-from inference.publishing import check
 from inference.runners import runner
-from inference.schema import job_tables, lease
+from inference.schema import lease, work_tables
+from inference.schema.run import end, read_run
 
 SQL = queries.load("operations/repair")
 
@@ -34,7 +34,7 @@ def dead_run(connection: Connection, job: str) -> Dead | None:
     run = queries.run(connection, lease.SQL["open_run"], job=job).first()
     if run is None or run.state == "held":
         return None
-    planned = definition.read(check.read_run(connection, run.run_id).definition, run.run_id, checks=False)
+    planned = definition.read(read_run(connection, run.run_id).definition, run.run_id, checks=False)
     if run.silent < lease.allowed_silence(run.orchestrator, planned):
         return None
     return Dead(run.run_id, f"run {run.run_id} of {job} ({run.state}), {run.silent:.0f} s without a sign of life")
@@ -56,7 +56,7 @@ def repair(databases: Databases, jobs: Iterable[Job]) -> Iterator[str]:
                 dead = None
                 said.append(f"job {job}: its open run is left as it is: {error}")
             if dead:
-                queries.run(connection, check.SQL["fail"], run_id=dead.run_id, message=f"ended by repair: {dead.text}")
+                end(connection, dead.run_id, f"ended by repair: {dead.text}")
                 said.append(f"ended {dead.text}")
             removed = lease.clear(connection, job)
         yield from said
@@ -64,7 +64,7 @@ def repair(databases: Databases, jobs: Iterable[Job]) -> Iterator[str]:
     with databases.begin(PREDICTIONS) as connection:
         strays = [row.name for row in queries.run(connection, SQL["leftovers"]) if row.stray]
         for name in strays:
-            queries.run(connection, job_tables.SQL["drop"], {"table": queries.work_table(name)})
+            queries.run(connection, work_tables.SQL["drop"], {"table": queries.work_table(name)})
     yield from (f"removed table {name}, of a run that nothing is known of" for name in strays)
     for one in jobs:
         left = runner.RUNNERS[one.runner].left(databases, one)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from sqlalchemy.engine import Connection
+
 from inference.base import queries
 from inference.base.database import PREDICTIONS, Databases
 from inference.errors import RequestError
-from inference.schema import job_tables
+from inference.schema import job_tables, work_tables
 
 SQL = queries.load("operations/status")
 
@@ -32,6 +34,12 @@ def run_of(databases: Databases, job: str, orchestrator: str, external_id: str) 
     return dict(row) if row else None
 
 
+def progress(connection: Connection, run_id: int, generation: int) -> tuple[int, int]:
+    """Inputs of a run that are committed, and all of its inputs."""
+    row = queries.run(connection, SQL["progress"], run_id=run_id, generation=generation).one()
+    return int(row.done), int(row.total)
+
+
 def known(databases: Databases) -> list[str]:
     """Names of the jobs that have tables, whether or not they still have a job file."""
     with databases.begin(PREDICTIONS) as connection:
@@ -51,5 +59,5 @@ def drop(databases: Databases, job: str) -> None:
     with databases.begin(PREDICTIONS) as connection:
         queries.run(connection, SQL["drop_current"], parts)
         queries.run(connection, SQL["drop_job"], parts)
-        job_tables.drop_leftovers(connection, job, also_open=True)
+        work_tables.drop_leftovers(connection, job, also_open=True)
         queries.run(connection, SQL["forget"], job=job)

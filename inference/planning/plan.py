@@ -21,16 +21,14 @@ from inference.base.pooler import require_session
 from inference.errors import JobError, RunHeld, SourceError
 from inference.jobs import definition, sql_expression
 from inference.jobs.field_types import interval
-from inference.jobs.job import Job
+from inference.jobs.job import Job, section
 from inference.jobs.request import Request
 from inference.models.model_version import Model
-from inference.operations import quarantine
+from inference.planning import output_checks, past_entries, work_list  # fmt: skip
 from inference.planning import search as searching
-from inference.planning import work_list  # fmt: skip
-from inference.planning.search import Search, section
+from inference.planning.search import Search
 from inference.planning.work_list import Counts, Gone
-from inference.publishing import check
-from inference.schema import job_tables, lease, roles
+from inference.schema import job_tables, lease, roles, work_tables
 from inference.schema.lease import Caller
 
 SQL = queries.load("planning/plan")
@@ -78,7 +76,7 @@ def plan(databases: Databases, job: Job, request: Request, model: Model, caller:
         columns = source.describe(there, section(job))
         sql_expression.check(there, section(job), job.cost)
         signature.match(model.artifact.signature, columns, list(job.source.inputs), str(model))
-        check.validate(here, job, model.artifact.signature.outputs)
+        output_checks.validate(here, job, model.artifact.signature.outputs)
         if request.dry_run:
             job_tables.try_out(here, job, columns, model.artifact.signature.outputs, str(model))
         else:
@@ -91,7 +89,7 @@ def plan(databases: Databases, job: Job, request: Request, model: Model, caller:
         window_start, sweep = _window(here, job, request, model, everywhere, clock)
         search = Search(
             job, request, model, here, there, columns, window_start, sweep, unique, view, passing, replays,
-            entries=not request.dry_run and quarantine.unresolved(here, job.name),
+            entries=not request.dry_run and past_entries.unresolved(here, job.name),
         )  # fmt: skip
         try:
             planned = _plan_run(search, caller, decision, clock, started)
@@ -133,7 +131,7 @@ def prepare(databases: Databases, job: Job, model: Model) -> None:
     with databases.begin(PREDICTIONS) as here, _source(databases, job, here) as there:
         lease.lock(here, job.name)
         columns = source.describe(there, section(job))
-        check.validate(here, job, model.artifact.signature.outputs)
+        output_checks.validate(here, job, model.artifact.signature.outputs)
         job_tables.make(here, job, columns, model.artifact.signature.outputs, str(model), here is there)
         roles.grant(here)
 
@@ -232,7 +230,7 @@ def _plan_run(search: Search, caller: Caller, decision: lease.Decision, clock: C
         require_session(connection)
     candidates = searching.candidates(search)
     if not search.request.dry_run:
-        quarantine.settle(search, candidates)
+        past_entries.settle(search, candidates)
     counts = work_list.create(search, run_id, generation, candidates)
     gone = work_list.judge_gone(search, run_id, generation)
     planned = _conclude(search, run_id, generation, counts, approved_rows, gone)
@@ -244,7 +242,7 @@ def _conclude(search: Search, run_id: int, generation: int, counts: Counts, appr
     """Cut the shards, or say why there are none."""
     allowed = search.job.max_planned_rows + approved_rows  # rows that came since the release have their own allowance
     if not counts.rows and not gone.rows:
-        job_tables.drop_work(search.here, run_id, generation)
+        work_tables.drop_work(search.here, run_id, generation)
         return Planned(run_id, generation, "empty", "; ".join(filter(None, ["nothing is pending", gone.message])))
     oldest = None
     if counts.rows:
@@ -252,13 +250,13 @@ def _conclude(search: Search, run_id: int, generation: int, counts: Counts, appr
             queries.run(search.here, SQL["oldest"], job=search.job.name, oldest=counts.oldest).scalar_one().isoformat()
         )
     if counts.rows > allowed and not search.request.dry_run:
-        job_tables.drop_work(search.here, run_id, generation)
+        work_tables.drop_work(search.here, run_id, generation)
         message = (
             f"{counts.rows} rows are pending, above max_planned_rows {allowed}. If that is right: python -m inference "
             f"release {run_id}, then trigger the job again; or plan fewer with row_limit"
         )
         return Planned(run_id, generation, "held", message, [], counts.rows, counts.rows, oldest)
-    job_tables.create_result(search.here, run_id, generation, search.model.artifact.signature.outputs)
+    work_tables.create_result(search.here, run_id, generation, search.model.artifact.signature.outputs)
     shards = work_list.cut(search, run_id, generation, counts.inputs) if counts.rows else []
     message = f"{counts.rows} rows in {len(shards)} shards by {search.model}"
     changed = work_list.changed_by_itself(search, run_id, generation)

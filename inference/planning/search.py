@@ -16,11 +16,13 @@ from inference.base import queries, source
 from inference.base.database import said
 from inference.base.queries import column, expression, fill
 from inference.base.source import Column
+from inference.base.work_names import input_names, key_names
 from inference.errors import RequestError
-from inference.jobs.job import Job
+from inference.jobs.job import Job, section
 from inference.jobs.request import Request
 from inference.models.model_version import Model
 from inference.schema import job_tables
+from inference.schema.work_tables import keys_equal
 
 SQL = queries.load("planning/search")
 SAMPLE_ROWS = 10
@@ -74,11 +76,6 @@ class Search:
         }
 
 
-def section(job: Job) -> dict[str, Any]:
-    """The `source` section as data: what travels to a shard, and what a window must agree with."""
-    return job.source.model_dump(mode="json", by_alias=True)
-
-
 def candidates(search: Search) -> sql.Composable:
     """The job's rows, as what a query over `candidate` begins with; empty where they are in a table."""
     _check_range(search)
@@ -108,7 +105,7 @@ def candidates(search: Search) -> sql.Composable:
 
 
 def _kept(search: Search) -> list[tuple[str, Column]]:
-    return list(zip(source.input_names(search.section), search.inputs)) if search.view else []
+    return list(zip(input_names(search.section), search.inputs)) if search.view else []
 
 
 def _check_range(search: Search) -> None:
@@ -206,13 +203,3 @@ def pending(search: Search) -> sql.Composable:
     condition = {"pending": due, "rescore": due, "key_range": sql.SQL("true"), "replay": replayed}[mode]
     counted = sql.SQL("candidate") if search.unique else fill(SQL["counted"], keys=queries.columns(names, "c"))
     return fill(SQL["pending"], candidates=counted, condition=condition)
-
-
-key_names = source.key_names
-
-
-def keys_equal(job: Job, named: str, numbered: str) -> sql.Composable:
-    return sql.SQL(" AND ").join(
-        fill("{one} = {other}", one=column(name, named), other=column(number, numbered))
-        for name, number in zip(job.source.key, key_names(len(job.source.key)))
-    )

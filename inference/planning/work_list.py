@@ -7,12 +7,14 @@ from datetime import datetime
 
 from psycopg2 import sql
 
-from inference.base import queries, source
+from inference.base import queries, source, work_names
 from inference.base.queries import column, expression, fill
+from inference.base.work_names import key_names
 from inference.errors import SourceError
 from inference.planning import search as searching
-from inference.planning.search import Search, key_names, keys_equal
-from inference.schema import job_tables, roles
+from inference.planning.search import Search
+from inference.schema import job_tables, roles, work_tables
+from inference.schema.work_tables import keys_equal
 
 SQL = queries.load("planning/work_list")
 
@@ -41,9 +43,9 @@ def create(search: Search, run_id: int, generation: int, candidates: sql.Composa
     order = fill("{keys}, input_hash" if search.job.by_key else "cost DESC, {keys}, input_hash", keys=keys)
     once = search.job.scores_once
     others = [*([] if search.unique else ["copies"]), *(["found", "oldest_found"] if limited else [])]
-    inputs = source.input_names(search.section) if search.view else []
+    inputs = work_names.input_names(search.section) if search.view else []
     parts = {
-        "work": job_tables.work(run_id, generation), "keys": keys, "listed_keys": _listed_keys(search, names),
+        "work": work_names.work(run_id, generation), "keys": keys, "listed_keys": _listed_keys(search, names),
         "with_candidates": candidates, "pending": pending,
         "ordinal": fill(SQL["ordinal_once"], keys=keys) if once else fill(SQL["ordinal_each"], order=order),
         "others": sql.Composed([fill(", {name}", name=column(name)) for name in (*others, *inputs)]),
@@ -51,7 +53,7 @@ def create(search: Search, run_id: int, generation: int, candidates: sql.Composa
     }  # fmt: skip
     queries.run(search.here, SQL["create_work"], parts, **search.values)
     if search.deletes:
-        queries.run(search.here, SQL["move_gone"], {**parts, "gone": job_tables.gone(run_id, generation)})
+        queries.run(search.here, SQL["move_gone"], {**parts, "gone": work_names.gone(run_id, generation)})
     queries.run(search.here, SQL["index_work"], parts)
     roles.share_work(search.here, parts["work"])
     examine = SQL["examine_limited" if limited else "examine_work"]
@@ -132,12 +134,12 @@ def judge_gone(search: Search, run_id: int, generation: int) -> Gone:
     job = search.job
     if not search.deletes:
         return Gone()
-    parts = {"gone": job_tables.gone(run_id, generation), "target": job_tables.target(job.name)}
+    parts = {"gone": work_names.gone(run_id, generation), "target": job_tables.target(job.name)}
     counts = queries.run(search.here, SQL["count_gone"], parts).one()
     rate = counts.gone / max(counts.predictions, 1)
     if counts.gone and rate <= job.source.max_delete_rate:
         return Gone(counts.gone, f"{counts.gone} predictions of deleted rows to delete")
-    queries.run(search.here, job_tables.SQL["drop"], {"table": job_tables.gone(run_id, generation)})
+    queries.run(search.here, work_tables.SQL["drop"], {"table": work_names.gone(run_id, generation)})
     if not counts.gone:
         return Gone()
     return Gone(
@@ -151,7 +153,7 @@ def changed_by_itself(search: Search, run_id: int, generation: int) -> str:
     if not search.passing:
         return ""
     parts = {
-        "work": job_tables.work(run_id, generation), "target": job_tables.seen(search.here, search.job.name),
+        "work": work_names.work(run_id, generation), "target": job_tables.seen(search.here, search.job.name),
         "joined": keys_equal(search.job, "p", "w"),
     }  # fmt: skip
     rows = queries.run(search.here, SQL["changed"], parts).scalar_one()
@@ -165,7 +167,7 @@ def cut(search: Search, run_id: int, generation: int, inputs: int) -> list[int]:
     rows = queries.run(
         search.here,
         SQL["create_shards"],
-        {"work": job_tables.work(run_id, generation)},
+        {"work": work_names.work(run_id, generation)},
         run_id=run_id,
         generation=generation,
         model_id=search.model.model_id,

@@ -7,62 +7,25 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 from psycopg2 import sql
 from sqlalchemy.engine import Connection
 
-from inference.base import log_lines, queries
-from inference.base.database import PREDICTIONS, Databases, write_words
+from inference.base import queries, work_names
+from inference.base.database import PREDICTIONS, Databases
 from inference.base.queries import column, fill
-from inference.base.signature import Output, Signature
-from inference.errors import CheckFailed, InferenceError, JobError, PermanentError, TakenOver, WorkLost
+from inference.base.signature import Output
+from inference.errors import CheckFailed, PermanentError, TakenOver, WorkLost
 from inference.jobs import definition
-from inference.jobs.job import Job
 from inference.jobs.sections import OutputCheck
-from inference.schema import job_tables, long_keys
-from inference.shard import attempt
+from inference.schema import long_keys, work_tables
+from inference.schema.run import OVER, Run, lock_run, read_run
 
 SQL = queries.load("publishing/check")
 log = logging.getLogger(__name__)
-_NUMBERS = {"integer", "bigint", "real", "double precision"}
 _NANS = {"real", "double precision"}
-# What the shards were for is done.
-OVER = ("published", "held", "empty", "checked")
 COUNTS = ("predicted", "reused", "quarantined", "vanished", "deferred", "changed_at_read")
-
-
-@dataclass(frozen=True)
-class Run:
-    """A run's row."""
-
-    run_id: int
-    job_name: str
-    generation: int
-    state: str
-    pending: int
-    planned: int
-    definition: dict[str, Any]
-    request: dict[str, Any]
-    outputs: tuple[Output, ...]
-    model: str
-    message: str
-    approved: bool
-    report: str | None
-
-    @cached_property
-    def job(self) -> Job:
-        """The job as it was planned; raises PermanentError if this code cannot take it (see `definition.read`)."""
-        return definition.read(self.definition, self.run_id)
-
-    @property
-    def parts(self) -> dict[str, sql.Composable]:
-        return {
-            "work": job_tables.work(self.run_id, self.generation),
-            "result": job_tables.result(self.run_id, self.generation),
-            "fate": sql.SQL(SQL["fate"]),
-        }
 
 
 @dataclass(frozen=True)
@@ -75,38 +38,6 @@ class Verdict:
     news: bool = False
 
 
-def read_run(connection: Connection, run_id: int) -> Run:
-    row = queries.run(connection, SQL["run"], run_id=run_id).mappings().first()
-    if row is None:
-        raise PermanentError(f"there is no run {run_id}; python -m inference status shows the latest")
-    log_lines.note(job=row["job"], run=run_id)
-    return Run(
-        run_id=run_id,
-        job_name=row["job"],
-        generation=row["generation"],
-        state=row["state"],
-        pending=row["pending"],
-        planned=row["planned"],
-        definition=row["definition"],
-        request=row["request"],
-        outputs=Signature.from_json([], row["outputs"]).outputs,
-        model=row["model"],
-        message=row["message"],
-        approved=row["approved"],
-        report=row["report"],
-    )
-
-
-def validate(connection: Connection, job: Job, outputs: tuple[Output, ...]) -> None:
-    """Raise JobError unless the job's output checks fit the model's outputs, or those of a version before it."""
-    kinds = {**job_tables.outputs_of(connection, job.name), **{item.name: item.type for item in outputs}}
-    for name, wanted in job.checks.outputs.items():
-        if name not in kinds:
-            raise JobError(f"checks.outputs.{name}: is no output of {job.model.name}, which has: {', '.join(kinds)}")
-        if (wanted.min is not None or wanted.max is not None) and kinds[name] not in _NUMBERS:
-            raise JobError(f"checks.outputs.{name}: min and max are for numbers; this output is {kinds[name]}")
-
-
 def check(databases: Databases, run_id: int) -> Verdict:
     """Judge a run whose shards are done. Raises CheckFailed: which check, what value, what limit.
 
@@ -114,7 +45,7 @@ def check(databases: Databases, run_id: int) -> Verdict:
     """
     started = time.monotonic()
     with concluding(databases, run_id) as connection:
-        queries.run(connection, SQL["lock_run"], run_id=run_id)
+        lock_run(connection, run_id)
         run = read_run(connection, run_id)
         if run.state in OVER:
             return Verdict(run_id, run.state, f"run {run_id} is {run.state} already: nothing to check; {run.message}")
@@ -130,7 +61,7 @@ def check(databases: Databases, run_id: int) -> Verdict:
         seconds = time.monotonic() - started
         queries.run(connection, SQL["record"], run_id=run_id, state=state, message=message, seconds=seconds, **values)
         if run.request["dry_run"]:
-            job_tables.drop_work(connection, run_id, run.generation)
+            work_tables.drop_work(connection, run_id, run.generation)
     if failures:
         raise CheckFailed(message)
     return Verdict(run_id, state, message)
@@ -156,30 +87,11 @@ def require_tables(connection: Connection, run: Run) -> None:
             "Nothing was published; the next run plans the same rows again"
         )
     if not queries.run(connection, SQL["sentinels"], run.parts).scalar():
-        raise attempt.lost(run.run_id)
+        raise work_names.lost(run.run_id)
     unfinished = queries.run(connection, SQL["unfinished"], run_id=run.run_id, generation=run.generation).all()
     if unfinished:
         numbers = ", ".join(str(row.shard) for row in unfinished)
         raise PermanentError(f"run {run.run_id}: shards {numbers} are not done; see their logs, then clear those tasks")
-
-
-def fail(databases: Databases, run_id: int, message: str) -> None:
-    """Record that an open run has failed for good, so that the next one need not wait."""
-    with databases.begin(PREDICTIONS) as connection:
-        write_words(
-            connection,
-            lambda fitting: queries.run(connection, SQL["fail"], run_id=run_id, message=fitting(message[:2000])),
-        )
-
-
-@contextmanager
-def recorded(databases: Databases, run_id: int, *errors: type[InferenceError]) -> Iterator[None]:
-    """Record the run as failed when the block raises one of `errors`; one that is over stays as it is."""
-    try:
-        yield
-    except errors as error:
-        fail(databases, run_id, str(error))
-        raise
 
 
 def _coverage(connection: Connection, run: Run) -> dict[str, int]:

@@ -7,14 +7,14 @@ import time
 from psycopg2 import sql
 from sqlalchemy.engine import Connection
 
-from inference.base import queries
+from inference.base import queries, work_names
 from inference.base.database import PREDICTIONS, Databases
 from inference.base.queries import fill
 from inference.errors import RequestError, TakenOver, WorkLost
-from inference.planning import search
 from inference.publishing import check
-from inference.publishing.check import Run, Verdict
-from inference.schema import job_tables, lease
+from inference.publishing.check import Verdict
+from inference.schema import job_tables, lease, work_tables
+from inference.schema.run import Run, end, lock_run, read_run, recorded
 
 SQL = queries.load("publishing/publish")
 
@@ -43,11 +43,10 @@ def release(databases: Databases, run_id: int) -> str:
     Raises RequestError if it is not held (any more), WorkLost like `publish`.
     """
     started = time.monotonic()
-    with check.recorded(databases, run_id, WorkLost), check.concluding(databases, run_id) as connection:
+    with recorded(databases, run_id, WorkLost), check.concluding(databases, run_id) as connection:
         run = _require_held(connection, run_id)
         queries.run(connection, SQL["approve"], run_id=run_id)
-        name = f"prediction_work.result_{run_id}_{run.generation}"
-        if queries.run(connection, SQL["has_gone"], name=name).scalar():
+        if work_tables.exist(connection, f"result_{run_id}_{run.generation}"):
             return _publish(connection, run, started).message
     return f"run {run_id} is released: the next run of {run.job_name} may plan {run.planned} rows"
 
@@ -56,8 +55,8 @@ def discard(databases: Databases, run_id: int) -> str:
     """End a held run without publishing it. Raises RequestError if it is not held (any more)."""
     with databases.begin(PREDICTIONS) as connection:
         run = _require_held(connection, run_id)
-        queries.run(connection, check.SQL["fail"], run_id=run_id, message=f"discarded: {run.message}")
-        job_tables.drop_work(connection, run_id, run.generation)
+        end(connection, run_id, f"discarded: {run.message}")
+        work_tables.drop_work(connection, run_id, run.generation)
     return f"run {run_id} is discarded: its rows are pending again"
 
 
@@ -71,9 +70,9 @@ def _publish(connection: Connection, run: Run, started: float) -> Verdict:
 
 def _locked(connection: Connection, run_id: int) -> Run:
     """The run as it stands once nobody else plans or publishes for its job, or ends it."""
-    lease.lock(connection, check.read_run(connection, run_id).job_name)
-    queries.run(connection, check.SQL["lock_run"], run_id=run_id)
-    return check.read_run(connection, run_id)
+    lease.lock(connection, read_run(connection, run_id).job_name)
+    lock_run(connection, run_id)
+    return read_run(connection, run_id)
 
 
 def _require_held(connection: Connection, run_id: int) -> Run:
@@ -94,8 +93,7 @@ def _merge(connection: Connection, run: Run) -> int:
     queries.run(connection, SQL["merge"], {**parts, "conflict": _conflict(connection, parts)}, **values)
     queries.run(connection, SQL["resolve"], parts, **values)
     queries.run(connection, SQL["quarantine"], parts, **values)
-    name = f"prediction_work.gone_{run.run_id}_{run.generation}"
-    if not queries.run(connection, SQL["has_gone"], name=name).scalar():
+    if not work_tables.exist(connection, f"gone_{run.run_id}_{run.generation}"):
         return 0
     if keeps:
         queries.run(connection, SQL["keep_deleted"], parts)
@@ -114,14 +112,14 @@ def _conflict(connection: Connection, parts: dict[str, sql.Composable]) -> sql.C
 def _parts(run: Run, outputs: list[str]) -> dict[str, sql.Composable]:
     """`outputs`: the columns of the target; those that this version does not have become NULL."""
     key, given = list(run.job.source.key), {item.name for item in run.outputs}
-    numbers = search.key_names(len(key))
+    numbers = work_names.key_names(len(key))
     everything = [*key, *job_tables.METADATA, *outputs]
     return {
         **run.parts,
         "target": job_tables.target(run.job.name),
         "history": job_tables.history(run.job.name),
-        "gone": job_tables.gone(run.run_id, run.generation),
-        "joined": search.keys_equal(run.job, "p", "w"),
+        "gone": work_names.gone(run.run_id, run.generation),
+        "joined": work_tables.keys_equal(run.job, "p", "w"),
         "columns": queries.columns(everything),
         "old_columns": queries.columns(everything, "p"),
         "key": queries.columns(key),

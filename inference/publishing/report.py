@@ -9,6 +9,7 @@ from inference.base import log_lines, queries
 from inference.base.database import PREDICTIONS, Databases
 from inference.errors import InferenceError
 from inference.models.mlflow_rest import Registry
+from inference.publishing import mlflow_run
 
 SQL = queries.load("publishing/report")
 log = logging.getLogger(__name__)
@@ -45,7 +46,7 @@ def report(databases: Databases, run_id: int, connect: Callable[[], Registry]) -
         registry = connect()
         link = f"{registry.public_address}/#/models/{run['model']}/versions/{run['version']}"
         tags = {"mlflow.note.content": f"[{source}]({link}): {run['message']}", "model_version": source}
-        logged = registry.log_run(f"predictions/{run['job']}", f"run {run_id}", parameters, metrics, tags)
+        logged = mlflow_run.log(registry, f"predictions/{run['job']}", f"run {run_id}", parameters, metrics, tags)
     except InferenceError as error:
         log.warning("run %d is published, but not reported to MLflow: %s", run_id, error)
         logged = ""

@@ -10,6 +10,7 @@ from typing import Any
 
 from inference.base import address, queries
 from inference.base.database import PREDICTIONS, Databases
+from inference.base.process_protocol import STOP_SECONDS
 from inference.errors import InferenceError, PermanentError, RetryableError
 from inference.images import docker_engine
 from inference.jobs.job import Job
@@ -76,7 +77,7 @@ def remove(client: Any, container_name: str) -> None:
     try:
         container = client.containers.get(container_name)
         if container.status == "running":
-            container.stop(timeout=docker_engine.STOP_SECONDS)
+            container.stop(timeout=STOP_SECONDS)
         container.remove(force=True)
     except docker.errors.NotFound:
         pass

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from inference.base import log_lines
+from inference.base.process_protocol import CALL_TIMED_OUT
 from inference.errors import BY_EXIT_CODE, Interrupted, ProcessDied, RetryableError
 from inference.jobs.job import Job
-from inference.scoring import deadline
 
 log = logging.getLogger(__name__)
 _FROM_OUTSIDE = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
@@ -54,7 +54,7 @@ def follow(output: Iterable[str]) -> str:
         last = said or last
         if last.startswith("error: "):
             error = last.removeprefix("error: ")
-        elif last.startswith(deadline.SAID):
+        elif last.startswith(CALL_TIMED_OUT):
             error = "the model took longer than timeouts.batch for one call; where it was is in the log"
         log.log(level, "%s", said)
     return error or last

@@ -14,10 +14,9 @@ from inference.images import image
 from inference.jobs.job import Job
 from inference.models.mlflow_rest import Registry, Version
 from inference.models.model_version import Image, Model, by_run
-from inference.publishing import check
-from inference.runners import containers, docker, venv, watchdog
+from inference.runners import containers, deaths, docker, venv, watchdog
 from inference.runners.kubernetes import launcher
-from inference.shard import trial
+from inference.schema.run import OVER, read_run
 
 log = logging.getLogger(__name__)
 
@@ -49,10 +48,10 @@ def ready(registry: Registry, job: Job, model: Model) -> Model:
 def run(databases: Databases, registry: Registry, run_id: int, generation: int, shard: int) -> None:
     """Run one shard to its end, unless its run is over: then it says so."""
     with databases.begin(PREDICTIONS) as connection:
-        found = check.read_run(connection, run_id)
+        found = read_run(connection, run_id)
         planned = by_run(connection, run_id)
     log_lines.note(shard=shard)
-    if found.state in check.OVER:
+    if found.state in OVER:
         log.info("run %d is %s already: nothing to do; %s", run_id, found.state, found.message)
     else:
         image.require_protocol(found.definition, planned)
@@ -63,7 +62,7 @@ def run(databases: Databases, registry: Registry, run_id: int, generation: int, 
                 start(databases, registry, found.job, planned, run_id, generation, shard)
 
         with watchdog.watching(databases, found.job.timeouts.page, run_id, generation, shard):
-            trial.judged(databases, run_id, generation, shard, attempt)
+            deaths.judged(databases, run_id, generation, shard, attempt)
 
 
 def clean(databases: Databases, job: Job) -> None:

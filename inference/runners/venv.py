@@ -11,13 +11,13 @@ from pathlib import Path
 
 from inference.base import state_folder
 from inference.base.database import PREDICTIONS, Databases
+from inference.base.root import ROOT
 from inference.jobs.job import Job
-from inference.models import artifact, environment
+from inference.models import artifact, environment, runtime
 from inference.models.mlflow_rest import Registry
 from inference.models.model_version import Model
 from inference.runners.process import arguments, follow, judge, lines, on_sigterm, settings
 
-ROOT = Path(__file__).resolve().parent.parent
 LOOK = 1.0  # seconds between looks whether a process that says nothing is still there
 log = logging.getLogger(__name__)
 
@@ -42,11 +42,11 @@ def run(
 ) -> None:
     """Run one shard to its end. Raises what its exit code says, with the last line of its log."""
     python = prepare(registry, model)
-    command = [str(python), "-m", "inference", *arguments(run_id, generation, shard)]
+    command = [str(python), "-m", runtime.PACKAGE, *arguments(run_id, generation, shard)]
     names = {PREDICTIONS, job.source.connection}
     process = subprocess.Popen(
         command,
-        cwd=ROOT,
+        cwd=runtime.folder(),  # `-m` makes this importable, and nothing else beside the model shall be
         env={**_environment(job), **databases.environment(*names)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -71,10 +71,10 @@ def _environment(job: Job) -> dict[str, str]:
     return {
         **passed,
         **settings(job),
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": str(runtime.folder()),
         "PYTHONUNBUFFERED": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
-        "INFERENCE_STATE": str(state_folder.folder()),
+        "INFERENCE_STATE": str(state_folder.folder().absolute()),
     }
 
 

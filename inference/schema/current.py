@@ -13,6 +13,7 @@ from inference.base import queries, source
 from inference.base.database import SESSION, code, said
 from inference.base.queries import column, fill, table
 from inference.base.source import Column
+from inference.base.work_names import key_names
 from inference.errors import SourceError
 from inference.jobs.job import Job
 
@@ -70,7 +71,7 @@ def _body(job: Job, section: dict[str, Any], columns: dict[str, Column]) -> sql.
     current: sql.Composable = sql.SQL("p.run_id IS NOT NULL")
     if job.source.changes == "hash":
         current = sql.SQL("p.input_hash IS NOT DISTINCT FROM ") + source.input_hash(section, columns, "s")
-    numbers = source.key_names(len(job.source.key))
+    numbers = key_names(len(job.source.key))
     return fill(
         SQL["rows"],
         keys=queries.columns(numbers, "s"),

@@ -8,12 +8,12 @@ from sqlalchemy.exc import DBAPIError
 
 from inference.base import queries, source
 from inference.base.database import code, said
-from inference.base.queries import Identifier, column, expression, fill, table, work_table
+from inference.base.queries import Identifier, column, expression, fill, table
 from inference.base.signature import Output
 from inference.base.source import Column
 from inference.errors import ConfigurationError, ModelError, SourceError
 from inference.jobs.job import Job
-from inference.schema import current, roles
+from inference.schema import current
 from inference.schema import keys as following
 
 SQL = queries.load("schema/job_tables")
@@ -49,19 +49,6 @@ def outputs_of(connection: Connection, job: str) -> dict[str, str]:
 
 def history(job: str) -> sql.Composable:
     return table(f"{job}__history")
-
-
-def work(run_id: int, generation: int) -> sql.Composable:
-    return work_table(f"work_{run_id}_{generation}")
-
-
-def result(run_id: int, generation: int) -> sql.Composable:
-    return work_table(f"result_{run_id}_{generation}")
-
-
-def gone(run_id: int, generation: int) -> sql.Composable:
-    """Keys of predictions whose row is no longer in the source, found by a sweep."""
-    return work_table(f"gone_{run_id}_{generation}")
 
 
 def make(
@@ -126,7 +113,7 @@ def _create_target(
         **parts,
         "keys": source.definitions(keys),
         "key": queries.columns(job.source.key),
-        "outputs": _outputs(outputs),
+        "outputs": definitions(outputs),
     }
     try:
         queries.run(connection, SQL["create_target"], parts)
@@ -137,26 +124,6 @@ def _create_target(
             f"source.key: the predictions' database cannot hold this key: {said(error)}. Cast the key to a "
             "built-in type in a view."
         ) from None
-
-
-def create_result(connection: Connection, run_id: int, generation: int, outputs: tuple[Output, ...]) -> None:
-    parts = {"result": result(run_id, generation), "outputs": _outputs(outputs)}
-    queries.run(connection, SQL["create_result"], parts)
-    queries.run(connection, SQL["mark_result"], parts)
-    roles.share_result(connection, parts["result"])
-
-
-def drop_leftovers(connection: Connection, job: str, also_open: bool = False) -> list[str]:
-    """Drop the work tables of this job's runs that are over, or of all; their names."""
-    names = list(queries.run(connection, SQL["leftovers"], job=job, also_open=also_open).scalars())
-    for name in names:
-        queries.run(connection, SQL["drop"], {"table": work_table(name)})
-    return names
-
-
-def drop_work(connection: Connection, run_id: int, generation: int) -> None:
-    for name in (work, result, gone):
-        queries.run(connection, SQL["drop"], {"table": name(run_id, generation)})
 
 
 def _columns(connection: Connection, name: str) -> dict[str, str]:
@@ -191,7 +158,8 @@ def _refuse_width(outputs: tuple[Output, ...], keys: int, model: str) -> None:
         )
 
 
-def _outputs(outputs: tuple[Output, ...]) -> sql.Composable:
+def definitions(outputs: tuple[Output, ...]) -> sql.Composable:
+    """Columns of outputs, as CREATE TABLE has them."""
     return sql.SQL(", ").join(
         fill("{name} {type}", name=column(item.name), type=expression(item.type)) for item in outputs
     )

@@ -14,7 +14,7 @@ from inference.base import queries
 from inference.errors import Unavailable
 from inference.jobs.field_types import seconds
 from inference.jobs.job import Job
-from inference.schema import job_tables
+from inference.schema import work_tables
 
 SQL = queries.load("schema/lease")
 
@@ -115,5 +115,5 @@ def lock(connection: Connection, job: str) -> None:
 def clear(connection: Connection, job: str) -> list[str]:
     """End what is left of this job's earlier plans, sessions of their shards and work tables; says what there was."""
     ended = queries.run(connection, SQL["terminate"], job=job).scalar_one()
-    dropped = job_tables.drop_leftovers(connection, job)
+    dropped = work_tables.drop_leftovers(connection, job)
     return [*([f"{ended} sessions of shards"] if ended else []), *(f"table {name}" for name in dropped)]

@@ -7,9 +7,9 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
 from inference.base import queries
+from inference.base.bisect import bisect
 from inference.base.database import code, said
 from inference.base.queries import column, fill
-from inference.scoring.bisect import bisect
 
 SQL = queries.load("schema/long_keys")
 LIMIT_EXCEEDED = "54000"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import List, Optional
 
-from inference.scoring import memory
+from . import memory
 
 FIRST = 4  # rows of the first size that is tried
 DEFAULT = 32  # rows, where there are too few to try anything

@@ -11,7 +11,8 @@ batch statistics ... beside other rows of the same length
 padding          ... beside longer rows
 batch size       ... alone, and in a larger batch
 
-and after the line READY it scores until SIGTERM: `signal` is judged from outside (inference/images/conformance_check.py).
+and after the line READY it scores until SIGTERM: `signal` is judged from outside
+(inference/images/conformance_check.py).
 """
 
 from __future__ import annotations
@@ -25,14 +26,15 @@ from typing import Any, Optional
 
 import pandas as pd
 
-from inference.base import state_folder
-from inference.base.signature import Input, Signature
-from inference.errors import ModelError
-from inference.scoring.copy_text import BadOutput, encoder
-from inference.scoring.predict import Predictor, call, cost_method, costs_of
-from inference.scoring.rows import plain
-from inference.scoring.stopping import READY, stopping
-from inference.shard import command
+from ..base import state_folder
+from ..base.process_protocol import CONFORMANCE_READY
+from ..base.signature import Input, Signature
+from ..errors import ModelError
+from . import load as loading
+from .copy_text import BadOutput, encoder
+from .predict import Predictor, call, cost_method, costs_of
+from .rows import plain
+from .stopping import stopping
 
 EXAMPLES = 8  # rows of the example that are tried
 LARGE = 64  # rows of a batch
@@ -57,13 +59,13 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
 def check(digest: str, signature: Signature, tolerance: float, stop: threading.Event) -> None:
     """Raises ModelError: the name of the first check that fails, and what was seen."""
     try:
-        model = command.load_files(digest, allow_pickle=True)  # the environment says what is allowed
+        model = loading.load(digest, allow_pickle=True)  # the environment says what is allowed
     except ModelError as error:
         raise ModelError(f"load: {error}") from None
     example = read_example(model, digest, signature.inputs)
     asked = Asked(model, signature, tolerance)
     asked.check(example)
-    print(READY, flush=True)
+    print(CONFORMANCE_READY, flush=True)
     while not stop.wait(0.01):
         asked.answers(example)
 

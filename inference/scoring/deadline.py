@@ -9,7 +9,6 @@ from __future__ import annotations
 import faulthandler
 import time
 
-SAID = "Timeout ("  # how faulthandler begins
 _STDERR = 2
 
 

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from inference.base.signature import Input
-from inference.scoring.rows import Array, Column
+from ..base.signature import Input
+from .rows import Array, Column
 
 _MISSING = type(None)
 # Python types that an item of an array, or a value in JSON, may have for MLflow's type.

@@ -11,15 +11,14 @@ from typing import Any, Optional, Protocol
 import numpy as np
 import pandas as pd
 
-from inference.base.signature import UNNAMED, Input, Output, Signature, complete
-from inference.scoring import given, memory
-from inference.scoring.batch_size import BatchSize
-from inference.scoring.bisect import bisect
-from inference.scoring.copy_text import BadOutput, BadShape, encoder, exact_below
-from inference.scoring.deadline import Deadline
-from inference.scoring.rows import Array, Chunk, Column, Lost, Rows, Scored, hash_of, join, quarantined
-from inference.shard.copy_binary import RESULTS
-from inference.shard.trial import Trial
+from ..base.bisect import bisect
+from ..base.signature import UNNAMED, Input, Output, Signature, complete
+from ..errors import ProcessDied
+from . import given, memory
+from .batch_size import BatchSize
+from .copy_text import BadOutput, BadShape, encoder, exact_below
+from .deadline import Deadline
+from .rows import EXACT, Array, Chunk, Column, Lost, Rows, Scored, hash_of, join, quarantined
 
 CostMethod = Callable[[pd.DataFrame], Any]
 
@@ -28,6 +27,17 @@ class Predictor(Protocol):
     """What an MLflow pyfunc model offers."""
 
     def predict(self, data: pd.DataFrame) -> Any: ...
+
+
+class Suspects(Protocol):
+    """What a shard knows of rows that may have ended the model's process."""
+
+    @property
+    def needless(self) -> bool:
+        """Whether no process of this shard has ended by its model."""
+
+    def before(self, ordinals: Sequence[int]) -> tuple[int, Optional[ProcessDied]]:
+        """How many of the first rows go into one call, and why the first must not go into any."""
 
 
 class Scorer:
@@ -44,18 +54,18 @@ class Scorer:
         inputs: Sequence[str],
         size: BatchSize,
         deadline: Deadline,
-        trial: Trial,
+        suspects: Suspects,
     ) -> None:
         self._model = model
         # Of a model that has died, nothing is asked but what has to be.
-        self._costs = cost_method(model) if trial.needless else None
+        self._costs = cost_method(model) if suspects.needless else None
         declared = {item.name: item for item in complete(signature.inputs, model)}
         self._inputs = [declared[name] for name in inputs]
         self._outputs = signature.outputs
         self._encoders = [encoder(item.type) for item in signature.outputs]
         self._size = size
         self._deadline = deadline
-        self._trial = trial
+        self._suspects = suspects
         self._calls = 0
         self._heap = memory.Heap()
 
@@ -105,7 +115,7 @@ class Scorer:
         while position < len(rows):
             dearest = 1.0 if costs is None else float(costs[position])
             batch = rows[position : position + self._size.rows(dearest)]
-            together, culprit = self._trial.before(batch.ordinals)
+            together, culprit = self._suspects.before(batch.ordinals)
             if culprit:
                 lost.append(quarantined(int(batch.ordinals[0]), hash_of(batch), culprit))
                 position += together
@@ -196,7 +206,7 @@ def _typed(values: Any, kind: str) -> Column:
     A copy in any case: a model may give back the same array at each call, with other values.
     """
     array = values.to_numpy() if isinstance(values, pd.Series) else values
-    exact = isinstance(array, np.ndarray) and kind in RESULTS and array.dtype == RESULTS[kind][1] and array.ndim == 1
+    exact = isinstance(array, np.ndarray) and kind in EXACT and array.dtype == EXACT[kind] and array.ndim == 1
     if exact and not isinstance(array, np.ma.MaskedArray):
         return np.array(array)
     _refuse_blurred(array, kind)

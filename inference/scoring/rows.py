@@ -14,6 +14,14 @@ import numpy as np
 Column = Union["np.ndarray[Any, Any]", list[Any]]
 Array = Any  # of numpy, whose types are not the same in all the versions that models bring
 HASH = np.dtype("V16")  # the 128 bits of an input hash
+# Type of a result column -> the type of an array that fits it exactly.
+EXACT = {
+    "boolean": np.dtype(bool),
+    "integer": np.dtype("int32"),
+    "bigint": np.dtype("int64"),
+    "real": np.dtype("float32"),
+    "double precision": np.dtype("float64"),
+}
 
 
 @dataclass(frozen=True)

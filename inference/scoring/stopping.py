@@ -8,14 +8,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from inference.base import log_lines
-from inference.errors import Interrupted
+from ..base import log_lines
+from ..errors import Interrupted
 
 # Seconds for the chunk at hand. Airflow kills a task after 5 s and Docker a container when it is told to, here
 # after 3 s, and an interpreter with torch takes a second to end. A chunk is one transaction: nothing is half done.
 GRACE = 1.5
-
-READY = "conformance: ready for SIGTERM"
 
 
 @contextmanager

@@ -9,13 +9,13 @@ from typing import Any, Optional
 
 from sqlalchemy.engine import Connection
 
-from inference.base import queries
-from inference.base.database import PREDICTIONS, Databases
-from inference.base.protocol import require_format
-from inference.base.signature import Signature
-from inference.errors import PermanentError, TakenOver, WorkLost
-from inference.shard import host
-from inference.shard.session import Session
+from ..base import queries, work_names
+from ..base.database import PREDICTIONS, Databases
+from ..base.protocol import require_format
+from ..base.signature import Signature
+from ..errors import PermanentError, TakenOver
+from . import host
+from .session import Session
 
 SQL = queries.load("shard/attempt")
 
@@ -87,7 +87,7 @@ def begin(connection: Connection, run_id: int, generation: int, number: int) -> 
         )
     require_format(run["definition"], run_id)
     if not queries.run(connection, SQL["sentinel"], {"work": queries.work_table(work)}).scalar():
-        raise lost(run_id)
+        raise work_names.lost(run_id)
     definition = completed(run["definition"])
     fixed = definition["sizes"]["batch_rows"]
     values["host_class"] = None if fixed else host.kind()
@@ -125,13 +125,6 @@ def completed(definition: dict[str, Any]) -> dict[str, Any]:
         name: {**default, **definition.get(name, {})} for name, default in DEFAULTS.items() if isinstance(default, dict)
     }
     return {**DEFAULTS, **definition, **sections}
-
-
-def lost(run_id: int) -> WorkLost:
-    return WorkLost(
-        f"run {run_id}: work tables lost: Postgres restarted and emptied them. Nothing was published; the next run "
-        "plans the same rows again"
-    )
 
 
 def session(databases: Databases, work: Work, prepare: Callable[[Connection], None] = lambda _: None) -> Session:

@@ -17,14 +17,8 @@ TRAILER = b"\xff\xff"
 
 # Base type of a source column -> how Postgres sends it.
 SENT = {"bool": "?", "int2": ">i2", "int4": ">i4", "int8": ">i8", "float4": ">f4", "float8": ">f8"}
-# Type of a result column -> how Postgres sends it, and the array that fits it exactly.
-RESULTS = {
-    "boolean": ("?", np.dtype(bool)),
-    "integer": (">i4", np.dtype("int32")),
-    "bigint": (">i8", np.dtype("int64")),
-    "real": (">f4", np.dtype("float32")),
-    "double precision": (">f8", np.dtype("float64")),
-}
+# Type of a result column -> how Postgres sends it.
+RESULTS = {"boolean": "?", "integer": ">i4", "bigint": ">i8", "real": ">f4", "double precision": ">f8"}
 
 # Type of a source column and NumPy type of the model's input, where every value means the same in both. The driver
 # reads a float4 by its shortest decimal form, which is another number in double precision: that pair is not here.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import time
 
-from inference.scoring.rows import Scored
-from inference.shard.attempt import Shard
+from ..scoring.rows import Scored
+from .attempt import Shard
 
 log = logging.getLogger(__name__)
 

@@ -13,19 +13,20 @@ from psycopg2 import sql
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DataError, ProgrammingError
 
-from inference.base import queries, signature, source
-from inference.base.database import PREDICTIONS, Databases
-from inference.base.pooler import require_session
-from inference.base.queries import column, expression, fill
-from inference.base.source import Column
-from inference.errors import RetryableError, SourceError, WorkLost
-from inference.scoring.bisect import bisect
-from inference.scoring.rows import HASH, Chunk, Lost, Rows, join, quarantined
-from inference.shard import copy_binary
-from inference.shard.attempt import Work, taken_over
-from inference.shard.attempt import session as work_session
-from inference.shard.casts import read_exactly
-from inference.shard.session import Session
+from ..base import queries, signature, source
+from ..base.bisect import bisect
+from ..base.database import PREDICTIONS, Databases
+from ..base.pooler import require_session
+from ..base.queries import column, expression, fill
+from ..base.source import Column
+from ..base.work_names import input_names, key_names
+from ..errors import RetryableError, SourceError, WorkLost
+from ..scoring.rows import HASH, Chunk, Lost, Rows, join, quarantined
+from . import copy_binary
+from .attempt import Work, taken_over
+from .attempt import session as work_session
+from .casts import read_exactly
+from .session import Session
 
 SQL = queries.load("shard/read")
 
@@ -39,8 +40,8 @@ class Reader:
 
     def __init__(self, databases: Databases, work: Work) -> None:
         self._work = work
-        self._names = source.key_names(len(work.source["key"]))
-        self._inputs = source.input_names(work.source)
+        self._names = key_names(len(work.source["key"]))
+        self._inputs = input_names(work.source)
         shard = work.shard
         self._list = queries.work_table(f"work_{shard.run_id}_{shard.generation}")
         self._here = work_session(databases, work, read_exactly)

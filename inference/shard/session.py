@@ -12,8 +12,8 @@ import psycopg2
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from inference.base.database import Databases, explained, no_rows, passing, said
-from inference.errors import TakenOver, Unavailable
+from ..base.database import Databases, explained, no_rows, passing, said
+from ..errors import TakenOver, Unavailable
 
 Result = TypeVar("Result")
 

@@ -10,22 +10,22 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Optional
 
-from inference.base.database import PREDICTIONS, Databases
-from inference.errors import Interrupted
-from inference.scoring import memory
-from inference.scoring.batch_size import DEFAULT, BatchSize
-from inference.scoring.deadline import Deadline
-from inference.scoring.predict import Predictor, Scorer
-from inference.scoring.rows import Chunk, Scored
-from inference.scoring.stopping import stopping
-from inference.shard import attempt
-from inference.shard.attempt import Work
-from inference.shard.channel import Channel, Closed
-from inference.shard.pace import Pace
-from inference.shard.progress import Progress
-from inference.shard.read import Reader
-from inference.shard.trial import Trial
-from inference.shard.write import Writer
+from ..base.database import PREDICTIONS, Databases
+from ..errors import Interrupted
+from ..scoring import memory
+from ..scoring.batch_size import DEFAULT, BatchSize
+from ..scoring.deadline import Deadline
+from ..scoring.predict import Predictor, Scorer
+from ..scoring.rows import Chunk, Scored
+from ..scoring.stopping import stopping
+from . import attempt
+from .attempt import Work
+from .channel import Channel, Closed
+from .pace import Pace
+from .progress import Progress
+from .read import Reader
+from .trial import Trial
+from .write import Writer
 
 log = logging.getLogger(__name__)
 

@@ -8,18 +8,17 @@ culprit costs two or three starts of the process and nobody has to read a core d
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Optional
 
-from inference.base import queries
-from inference.base.database import PREDICTIONS, Databases
-from inference.errors import PermanentError, ProcessDied
-from inference.shard.attempt import Work, identity, taken_over
-from inference.shard.attempt import session as work_session
+from ..base import queries
+from ..base.database import Databases
+from ..errors import ProcessDied
+from .attempt import Work, identity, taken_over
+from .attempt import session as work_session
 
 log = logging.getLogger(__name__)
 SQL = queries.load("shard/trial")
-MOST = 10  # culprits of one shard; a model that dies on every row fails the run
 
 
 class Trial:
@@ -58,38 +57,3 @@ class Trial:
     def _note(self, connection: Any, values: dict[str, Any]) -> None:
         if queries.run(connection, SQL["note"], **values).rowcount == 0:
             raise taken_over(self._work.shard)
-
-
-def judged(databases: Databases, run_id: int, generation: int, shard: int, attempt: Callable[[], None]) -> None:
-    """The orchestrator's side: attempts at a shard, until one ends otherwise than by its model.
-
-    Raises ProcessDied when the rows have nothing to do with it, PermanentError after more than MOST culprits.
-    """
-    ids = {"run_id": run_id, "generation": generation, "shard": shard}
-    while True:
-        try:
-            attempt()
-            with databases.begin(PREDICTIONS) as connection:
-                if queries.run(connection, SQL["complete"], **ids).scalar() is not False:
-                    return
-            raise ProcessDied(
-                f"run {run_id} shard {shard}: its process ended with exit code 0 before its work was done"
-            )
-        except ProcessDied as error:
-            with databases.begin(PREDICTIONS) as connection:
-                found = queries.run(connection, SQL["died"], how=str(error), **ids).first()
-            if found is None or (found.deaths > 1 and found.rows is None):
-                raise
-            if found.culprits > MOST:
-                raise PermanentError(
-                    f"{error}. So it did on {found.culprits} rows, each by itself: it is the model"
-                ) from None
-            log.warning("%s. %s", error, _next(found))
-
-
-def _next(found: Any) -> str:
-    if found.rows is None:
-        return "The next attempt notes what it calls the model with"
-    if found.rows > 1:
-        return f"The next attempt tries the {found.rows} rows from ordinal {found.first} on one by one"
-    return f"It did so on ordinal {found.first} alone, which goes into quarantine"

@@ -12,15 +12,15 @@ import psycopg2
 from psycopg2 import sql
 from sqlalchemy.engine import Connection
 
-from inference.base import queries
-from inference.base.database import Databases, write_words
-from inference.base.signature import Output
-from inference.scoring.bisect import bisect
-from inference.scoring.copy_text import NULL, encoder, escape
-from inference.scoring.rows import Column, Lost, Rows, Scored, hash_of, join, plain, quarantined
-from inference.shard.attempt import SQL, Work, identity, taken_over
-from inference.shard.attempt import session as work_session
-from inference.shard.copy_binary import RESULTS, Layout
+from ..base import queries
+from ..base.bisect import bisect
+from ..base.database import Databases, write_words
+from ..base.signature import Output
+from ..scoring.copy_text import NULL, encoder, escape
+from ..scoring.rows import Column, Lost, Rows, Scored, hash_of, join, plain, quarantined
+from .attempt import SQL, Work, identity, taken_over
+from .attempt import session as work_session
+from .copy_binary import RESULTS, Layout
 
 PREDICTED = b"predicted"
 
@@ -115,7 +115,7 @@ class Writer:
 
     def _records(self, rows: Rows) -> bytes:
         """COPY's binary format."""
-        codes = [RESULTS[item.type][0] for item in self._outputs]
+        codes = [RESULTS[item.type] for item in self._outputs]
         hashed = [] if rows.hashes is None else [rows.hashes]
         layout = Layout([">i8", f"S{len(PREDICTED)}", "V16" if hashed else None, *codes])
         return layout.encode([rows.ordinals, PREDICTED, *hashed, *rows.columns])

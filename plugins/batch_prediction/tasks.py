@@ -18,8 +18,8 @@ from inference.jobs import request
 from inference.jobs.job import Job
 from inference.jobs.sections import Notifier
 from inference.operations import status
-from inference.publishing import check as checking
 from inference.schema.lease import Caller
+from inference.schema.run import fail
 
 log = logging.getLogger(__name__)
 ORCHESTRATOR = "airflow"
@@ -93,7 +93,7 @@ def record_failure(job: Job, context: Any) -> None:
     context[notices.EVENT] = notices.Event.of("failure", job.name, None, message, context)
     run = context["ti"].xcom_pull(task_ids="plan", key="run")
     if run is not None and not isinstance(context.get("exception"), TakenOver):
-        checking.fail(databases(job), int(run), message)
+        fail(databases(job), int(run), message)
     context[notices.EVENT] = notices.Event.of("failure", job.name, _row(job, context), message, context)
 
 

@@ -28,3 +28,7 @@ DROP TABLE IF EXISTS {target}, {history};
 DELETE FROM prediction.quarantine WHERE job = %(job)s;
 DELETE FROM prediction.run WHERE job = %(job)s;
 DELETE FROM prediction.job WHERE name = %(job)s;
+
+-- name: progress
+SELECT coalesce(sum(cursor - first_ordinal + 1), 0) AS done, coalesce(sum(last_ordinal - first_ordinal + 1), 0) AS total
+FROM prediction.shard WHERE run_id = %(run_id)s AND generation = %(generation)s;

@@ -1,13 +1,5 @@
 -- What became of every planned row, counted over the rows themselves.
 
--- name: run
-SELECT r.run_id, r.job, r.state, r.generation, r.pending, r.planned, r.definition, r.request, r.message, r.approved, r.report, m.outputs,
-       m.name || ' version ' || m.version AS model
-FROM prediction.run r JOIN prediction.model m USING (model_id) WHERE r.run_id = %(run_id)s;
-
--- name: lock_run
-SELECT state FROM prediction.run WHERE run_id = %(run_id)s FOR UPDATE;
-
 -- name: unfinished
 SELECT shard, cursor, last_ordinal FROM prediction.shard
 WHERE run_id = %(run_id)s AND generation = %(generation)s AND cursor < last_ordinal ORDER BY shard;
@@ -17,15 +9,6 @@ SELECT to_regclass(%(work_name)s) IS NOT NULL AND to_regclass(%(result_name)s) I
 
 -- name: sentinels
 SELECT EXISTS (SELECT FROM {work} WHERE ordinal = 0 AND NOT duplicate) AND EXISTS (SELECT FROM {result} WHERE ordinal = 0);
-
--- A duplicate stands and falls with the row that was read for it, as long as that row's input was the planned one. Of a
--- row whose input could not even be hashed nothing is known.
--- name: fate
-CASE WHEN r.ordinal IS NULL THEN 'missing'
-     WHEN NOT w.duplicate THEN r.outcome
-     WHEN r.outcome = 'vanished' OR r.input_hash IS DISTINCT FROM w.input_hash THEN 'deferred'
-     WHEN r.outcome = 'predicted' THEN 'reused'
-     ELSE r.outcome END
 
 -- name: coverage
 SELECT count(*) AS rows,
@@ -78,10 +61,6 @@ SET state = %(state)s, message = %(message)s, heartbeat = clock_timestamp(),
         WHERE s.run_id = prediction.run.run_id AND s.generation = prediction.run.generation)),
     finished_at = CASE WHEN %(state)s IN ('checked', 'held') THEN NULL ELSE clock_timestamp() END
 WHERE run_id = %(run_id)s;
-
--- name: fail
-UPDATE prediction.run SET state = 'failed', message = %(message)s, finished_at = clock_timestamp()
-WHERE run_id = %(run_id)s AND state IN ('planned', 'predicting', 'checked', 'held');
 
 -- name: pace
 SELECT run_id, predicted::float8 / nullif((timings->>'predict')::float8, 0) AS rate

@@ -42,9 +42,6 @@ FROM {work} w LEFT JOIN {result} r ON r.ordinal = w.ordinal
 WHERE w.ordinal > 0 AND {fate} IN ('predicted', 'reused')
   AND q.job = %(job)s AND q.state <> 'resolved' AND q.key = {key_text};
 
--- name: has_gone
-SELECT to_regclass(%(name)s) IS NOT NULL;
-
 -- name: delete
 DELETE FROM {target} p USING {gone} w WHERE {joined} AND (p.run_id <= %(run_id)s OR %(generation)s > 1);
 

@@ -311,7 +311,7 @@ def test_addresses(company: Company, run: Callable[..., Ended], monkeypatch: pyt
         url = make_url("mysql://boss:geheim@127.0.0.1/company")
         monkeypatch.setenv("AIRFLOW_CONN_PREDICTIONS", url.render_as_string(False))
     for name in ("DELAYS",):  # how long a lost connection is waited for
-        monkeypatch.setattr(f"inference.session.{name}", (0,))
+        monkeypatch.setattr(f"inference.shard.session.{name}", (0,))
 
     codes = walk(run, wanted, WITHOUT_DATABASE)
 

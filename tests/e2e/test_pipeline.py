@@ -50,7 +50,7 @@ def wrong(world: World, job: str) -> set[tuple[int, str]]:
 
 def shard_process() -> psutil.Process | None:
     for process in psutil.process_iter(["cmdline"]):
-        if process.info["cmdline"] and process.info["cmdline"][1:4] == ["-m", "inference", "shard"]:
+        if process.info["cmdline"] and process.info["cmdline"][1:4] == ["-m", "prediction_runtime", "shard"]:
             return process
     return None
 

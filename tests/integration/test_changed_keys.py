@@ -138,7 +138,7 @@ def test_a_view_of_ones_own_is_named_and_stays(databases: Databases) -> None:
 def test_a_reader_in_the_way_is_waited_for_no_longer_than_three_seconds(
     databases: Databases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("inference.keys.PATIENCE", "100ms")
+    monkeypatch.setattr("inference.schema.keys.PATIENCE", "100ms")
     pipeline = at_work(Databases({**dict.fromkeys(("predictions", "crm"), str_url(databases))}), "integer", "1")
     sql(databases, "ALTER TABLE message ALTER id TYPE bigint")
     with databases.begin("predictions") as reader:

@@ -11,7 +11,7 @@ import pytest
 from inference.base.database import Databases
 from inference.base.signature import Output, Signature
 from inference.errors import SourceError
-from inference.publishing import check
+from inference.schema.run import fail
 from services.postgres import Postgres
 from tests.integration.test_sources import korean as korean
 from tests.stub import TEXT, Digest, Pipeline, assert_current, counts, create_messages, job, predictions, run_row, sql
@@ -99,7 +99,7 @@ def test_the_message_of_a_failed_run_is_kept_whatever_it_says(korean: Databases)
     ):
         planned = pipeline.plan()
 
-        check.fail(korean, planned.run_id, said)
+        fail(korean, planned.run_id, said)
 
         row = run_row(korean, planned.run_id)
         assert (row["state"], row["message"]) == ("failed", kept)

@@ -13,6 +13,7 @@ from inference.models.mlflow_rest import Registry
 from inference.operations import metrics
 from inference.operations.prune import AT_ONCE, prune
 from inference.planning import plan
+from inference.publishing import mlflow_run
 from services.mlflow_server import MlflowServer
 from services.postgres import Postgres
 from tests import roles
@@ -172,7 +173,7 @@ def test_reports_in_mlflow_go_with_their_runs(databases: Databases, mlflow_serve
     for _ in range(3):
         touch(databases, 1)
         run_id = pipeline.run().run_id
-        reports.append(registry.log_run("prune", f"run {run_id}", {}, {}, {}))
+        reports.append(mlflow_run.log(registry, "prune", f"run {run_id}", {}, {}, {}))
         sql(databases, "UPDATE prediction.run SET report = :id WHERE run_id = :run", id=reports[-1], run=run_id)
     age(databases)
     registry.call("POST", "runs/delete", run_id=reports[0])  # by somebody else

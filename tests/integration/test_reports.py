@@ -43,7 +43,7 @@ from inference.errors import ModelError
 from inference.operations import doctor, metrics, status
 from inference.operations.prune import prune
 from inference.operations.repair import repair
-from inference.publishing import check
+from inference.schema.run import fail
 from tests.integration.test_sources import other  # noqa: F401
 from tests.stub import (
     Pipeline,
@@ -129,7 +129,7 @@ def test_a_run_that_failed_has_moved_no_window(databases: Databases) -> None:
     sql(databases, "UPDATE message SET text = 'edited', updated_at = now() WHERE id = 1")
     failed = pipeline.plan()
     pipeline.predict(failed)
-    check.fail(databases, failed.run_id, "the worker is gone")
+    fail(databases, failed.run_id, "the worker is gone")
     sql(databases, "UPDATE message SET text = 'more', updated_at = now() WHERE id = 2")
 
     after = pipeline.run()

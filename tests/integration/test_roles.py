@@ -24,6 +24,7 @@ from inference.planning.plan import Planned
 from inference.publishing import check, publish
 from inference.schema import lease, migrate
 from inference.schema.lease import Caller
+from inference.schema.run import fail
 from inference.shard import attempt, shard
 from services.postgres import Postgres
 from tests import roles
@@ -148,7 +149,7 @@ def test_the_planner_ends_the_sessions_of_shards_that_are_over(company: Company)
     with company.predictor.connect("predictions") as stopped:
         with stopped.begin():
             attempt.register(stopped, task.shard)
-        check.fail(company.planner, planned.run_id, "a test")
+        fail(company.planner, planned.run_id, "a test")
         with company.planner.begin("predictions") as connection:
             lease.clear(connection, "intent")
         with pytest.raises(OperationalError):

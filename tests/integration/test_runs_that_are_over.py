@@ -14,6 +14,7 @@ from inference.errors import RequestError, TakenOver, WorkLost
 from inference.planning.plan import Planned
 from inference.publishing import check, publish
 from inference.schema import job_tables
+from inference.schema.run import fail
 from inference.shard import shard
 from services.postgres import Postgres
 from tests import roles
@@ -35,7 +36,7 @@ def discarded(pipeline: Pipeline) -> Planned:
 def failed_and_cleared_up(pipeline: Pipeline) -> Planned:
     """Its tables went with the plan of a run that is over as well."""
     planned = pipeline.plan()
-    check.fail(pipeline.databases, planned.run_id, "somebody says so")
+    fail(pipeline.databases, planned.run_id, "somebody says so")
     pipeline.run()
     return planned
 
@@ -83,7 +84,7 @@ def test_check_of_a_run_whose_work_tables_are_gone_says_so(pipeline: Pipeline) -
 
 def test_a_run_that_failed_goes_on_while_its_tables_are_there(pipeline: Pipeline) -> None:
     planned = pipeline.plan()
-    check.fail(pipeline.databases, planned.run_id, "somebody says so")
+    fail(pipeline.databases, planned.run_id, "somebody says so")
 
     pipeline.predict(planned)
 
@@ -94,7 +95,7 @@ def test_a_run_that_failed_goes_on_while_its_tables_are_there(pipeline: Pipeline
 def test_a_run_whose_work_list_a_crash_emptied_stays_failed(pipeline: Pipeline) -> None:
     """A neighbour of B4: a crash of Postgres empties tables and does not drop them."""
     planned = pipeline.plan()
-    check.fail(pipeline.databases, planned.run_id, "work tables lost")
+    fail(pipeline.databases, planned.run_id, "work tables lost")
     sql(
         pipeline.databases,
         f"TRUNCATE prediction_work.work_{planned.run_id}_1, prediction_work.result_{planned.run_id}_1",
@@ -116,7 +117,7 @@ def test_the_role_of_shards_opens_a_run_and_none_that_is_over(postgres: Postgres
         sql(company["admin"], "GRANT SELECT ON message TO prediction_predictor")
         planned = Pipeline(company["planner"]).plan(dry_run=True)
         shard.run(company["predictor"], planned.run_id, 1, 1, lambda work: Digest())
-        check.fail(company["planner"], planned.run_id, "somebody says so")
+        fail(company["planner"], planned.run_id, "somebody says so")
         shard.run(company["predictor"], planned.run_id, 1, 1, lambda work: Digest())
         check.check(company["planner"], planned.run_id)
 

@@ -17,9 +17,9 @@ from inference.base.queries import run as run_block
 from inference.models.mlflow_rest import Registry
 from inference.operations import repair
 from inference.planning.plan import Planned
-from inference.publishing import check
 from inference.runners import runner, watchdog
 from inference.schema import lease
+from inference.schema.run import lock_run
 from inference.shard import attempt, shard, trial
 from inference.shard.attempt import SQL as shard_queries
 from tests.integration.test_attempts import until
@@ -159,7 +159,7 @@ def test_a_run_that_is_being_checked_is_at_work(pipeline: Pipeline) -> None:
     pipeline.predict(planned)
     grow_silent(databases, planned.run_id, 61)
     with databases.begin(PREDICTIONS) as connection:
-        run_block(connection, check.SQL["lock_run"], run_id=planned.run_id)
+        lock_run(connection, planned.run_id)
         late = pipeline.plan(orchestrator=COMMAND_LINE)
 
     assert late.state == "empty"

@@ -94,19 +94,19 @@ def test_mlflow_is_verified_by_the_file_that_its_own_setting_names(
         address = f"https://127.0.0.1:{proxy.port}"
 
         with pytest.raises(Unavailable, match="CERTIFICATE_VERIFY_FAILED"):
-            Registry(address).experiment("tls")
+            Registry(address).call("GET", "experiments/get-by-name", experiment_name="Default")
         monkeypatch.setenv("MLFLOW_TRACKING_SERVER_CERT_PATH", str(other))
         with pytest.raises(Unavailable, match="CERTIFICATE_VERIFY_FAILED"):
-            Registry(address).experiment("tls")
+            Registry(address).call("GET", "experiments/get-by-name", experiment_name="Default")
         monkeypatch.setenv("MLFLOW_TRACKING_SERVER_CERT_PATH", str(tmp_path / "nowhere.pem"))
         with pytest.raises(Unavailable, match=r"nowhere\.pem"):
-            Registry(address).experiment("tls")
+            Registry(address).call("GET", "experiments/get-by-name", experiment_name="Default")
         assert proxy.encrypted == 0
 
         monkeypatch.setenv("MLFLOW_TRACKING_SERVER_CERT_PATH", str(files[0]))
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(other))  # of other programs, and not asked
         registry = Registry(address)
-        run = registry.call("POST", "runs/create", experiment_id=registry.experiment("tls"))["run"]["info"]
+        run = registry.call("POST", "runs/create", experiment_id="0")["run"]["info"]
         upload(mlflow_server, run["run_id"], tmp_path)
         registry.call("POST", "registered-models/create", name="tls")
         made = registry.call(

@@ -12,6 +12,7 @@ import pytest
 from inference.base.database import Databases
 from inference.errors import CheckFailed, RunHeld, TakenOver
 from inference.publishing import check, publish
+from inference.schema.run import fail
 from inference.shard import shard
 from tests.stub import Digest, Pipeline, assert_current, counts, create_messages, job, predictions, run_row, sql
 
@@ -90,7 +91,7 @@ def test_a_run_that_ended_as_empty_may_be_cleared_while_the_other_is_still_at_wo
 
 def test_a_failed_run_that_is_cleared_while_another_is_at_work_ends_as_empty(pipeline: Pipeline) -> None:
     failed = pipeline.plan("a")
-    check.fail(pipeline.databases, failed.run_id, "somebody says so")
+    fail(pipeline.databases, failed.run_id, "somebody says so")
     pipeline.plan("b", COMMAND_LINE)
 
     again = pipeline.plan("a")
@@ -261,7 +262,7 @@ def test_an_older_run_cannot_publish_over_a_newer_one(pipeline: Pipeline) -> Non
 def test_an_old_run_that_is_cleared_after_newer_ones_writes_what_it_scored(pipeline: Pipeline) -> None:
     databases = pipeline.databases
     old = pipeline.plan("a")
-    check.fail(databases, old.run_id, "somebody says so")
+    fail(databases, old.run_id, "somebody says so")
     pipeline.run(external_id="b")
     sql(databases, "UPDATE message SET text = text || ' edited' WHERE id <= 10")
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.scoring.bisect import bisect
+from inference.base.bisect import bisect
 
 
 class Fault(Exception):

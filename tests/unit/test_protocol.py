@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from inference import errors
-from inference.base import database, protocol, queries
+from inference.base import database, process_protocol, protocol, queries
 from inference.base.protocol import PROTOCOL
+from inference.base.root import ROOT
 from inference.errors import ModelError
-from inference.images import conformance_check, image
+from inference.images import image
 from inference.models.mlflow_rest import Version
 from inference.models.model_version import Image, Model
 from inference.runners import process, runner
@@ -25,26 +26,15 @@ from tests.stub import job
 # The number, and the fingerprint of what shards and workers agreed on when it was last looked at. Whoever sees this
 # test fail decides: if images that were built before go on to work as they should, only the fingerprint is new; if not,
 # raise PROTOCOL in inference/base/protocol.py, and write the new number here.
-KNOWN = (1, "32a613ee3d186e09")
+KNOWN = (1, "9085d095e849abf9")
 
-CODE = Path(queries.__file__).parent
+CODE = ROOT / "inference"
 DIGEST = f"r.example/inference/intent@sha256:{'a' * 64}"
 
 
 def inside() -> list[Path]:
     """The modules that run inside an image."""
-    found: set[str] = set()
-    left = ["shard_command", "conformance"]
-    while left:
-        name = left.pop()
-        if name in found or not (CODE / f"{name}.py").exists():
-            continue
-        found.add(name)
-        text = (CODE / f"{name}.py").read_text()
-        left += re.findall(r"^\s*from inference\.(\w+) import", text, re.M)
-        for names in re.findall(r"^\s*from inference import (.+)$", text, re.M):
-            left += re.findall(r"\w+", names)
-    return [CODE / f"{name}.py" for name in sorted(found)]
+    return sorted(path for room in ("base", "scoring", "shard") for path in (CODE / room).glob("*.py"))
 
 
 def agreed() -> dict[str, Any]:
@@ -53,7 +43,7 @@ def agreed() -> dict[str, Any]:
     for path in inside():
         text = path.read_text()
         variables |= set(re.findall(r'environ(?:\.get)?[\[(]"([A-Z_]+)"', text))
-        stage = re.search(r'^SQL = queries\.load\("(\w+)"\)', text, re.M)
+        stage = re.search(r'^SQL = queries\.load\("([\w/]+)"\)', text, re.M)
         if stage:
             blocks |= {f"{stage[1]}.{name}": " ".join(sql.split()) for name, sql in queries.load(stage[1]).items()}
     return {
@@ -63,7 +53,7 @@ def agreed() -> dict[str, Any]:
         "shard": process.arguments(0, 0, 0),
         "conformance": (conformance.__doc__ or "").split(":")[0],
         "exit codes": {str(code): kind.__name__ for code, kind in errors.BY_EXIT_CODE.items()},
-        "ready": conformance_check.READY,
+        "ready": process_protocol.CONFORMANCE_READY,
         "definition": protocol.FORMAT,
     }
 
@@ -73,8 +63,8 @@ def test_a_change_of_the_protocol_is_noticed() -> None:
 
     assert (PROTOCOL, fingerprint) == KNOWN, (
         "what workers and images agree on has changed: SQL of shards, arguments, environment variables, exit codes. If "
-        "images that were built before do no longer work as they should, raise PROTOCOL in inference/base/protocol.py; then "
-        f"write KNOWN = ({PROTOCOL} or the new number, {fingerprint!r}) into this file"
+        "images that were built before do no longer work as they should, raise PROTOCOL in inference/base/protocol.py; "
+        f"then write KNOWN = ({PROTOCOL} or the new number, {fingerprint!r}) into this file"
     )
 
 
@@ -82,11 +72,26 @@ def test_what_runs_in_images_is_looked_at() -> None:
     names = {path.stem for path in inside()}
     found = agreed()
 
-    assert {"shard", "read", "write", "work", "trial", "source", "database", "session", "binary", "state"} <= names
-    assert not {"plan", "publish", "cli", "registry"} & names
-    assert {"shard.run", "shard.begin", "shard.advance", "read.page", "trial.note", "source.input_hash"} <= set(
-        found["sql"]
-    )
+    assert {
+        "shard",
+        "read",
+        "write",
+        "attempt",
+        "trial",
+        "source",
+        "database",
+        "session",
+        "copy_binary",
+        "predict",
+    } <= names
+    assert not {"plan", "publish", "app", "mlflow_rest"} & names
+    assert {
+        "shard/attempt.begin",
+        "shard/attempt.advance",
+        "shard/read.page",
+        "shard/trial.note",
+        "base/source.input_hash",
+    } <= set(found["sql"])
     assert {"AIRFLOW_CONN_", "INFERENCE_STATE"} & set(found["variables"])
 
 

@@ -10,10 +10,15 @@ import pytest
 
 from inference.base import queries
 from inference.base.queries import expression, fill
+from inference.base.root import ROOT
 
-CODE = Path(queries.__file__).parent
-STAGES = sorted(path.stem for path in queries.FOLDER.glob("*.sql"))
-FILES = sorted(CODE.glob("*.py"))
+CODE = ROOT / "inference"
+STAGES = sorted(
+    str(path.relative_to(queries.FOLDER).with_suffix(""))
+    for path in queries.FOLDER.glob("*/*.sql")
+    if path.parent.name != "migrations"
+)
+FILES = sorted(CODE.rglob("*.py"))
 STATEMENT = re.compile(
     r"\b(SELECT\b.+\bFROM|INSERT\s+INTO|UPDATE\s+\S+\s+SET|DELETE\s+FROM|CREATE\s+(UNLOGGED\s+)?(TABLE|VIEW|FUNCTION)"
     r"|ALTER\s+TABLE|DROP\s+(TABLE|VIEW)|TRUNCATE\s|COPY\s.+\b(FROM|TO)\s+STD|LOCK\s+TABLE)\b",
@@ -21,20 +26,35 @@ STATEMENT = re.compile(
 )
 
 
+def own_stage(path: Path) -> str | None:
+    """What a module loads as its SQL."""
+    loads = re.search(r'^SQL = queries\.load\("([\w/]+)"\)', path.read_text(), re.M)
+    return loads[1] if loads else None
+
+
+def stages_by_name(path: Path) -> dict[str, str | None]:
+    """The stage behind each name by which a module takes blocks: `SQL` is its own, `other.SQL` another module's."""
+    found = {"SQL": own_stage(path)}
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("inference"):
+            for item in node.names:
+                folder = CODE.parent / str(node.module).replace(".", "/")
+                if item.name == "SQL":
+                    found["SQL"] = own_stage(folder.with_suffix(".py"))
+                elif (folder / f"{item.name}.py").exists():
+                    found[f"{item.asname or item.name}.SQL"] = own_stage(folder / f"{item.name}.py")
+    return found
+
+
 def uses() -> set[tuple[str, str]]:
     """(stage, block) of every `SQL["..."]` in the code, and of conditional and variable names of blocks."""
-    stages = {path.stem: re.search(r'^SQL = queries\.load\("(\w+)"\)', path.read_text(), re.M) for path in FILES}
     found = set()
     for path in FILES:
-        text = path.read_text()
-        own = stages[path.stem]
-        imported = re.search(r"^from inference\.(\w+) import .*\bSQL\b", text, re.M)
-        here = own[1] if own else stages[imported[1]][1] if imported else None  # type: ignore[index]
-        for module, inside in re.findall(r"(?:(\w+)\.)?SQL\[(.+?)\]", text):
-            stage = stages[module][1] if module else here  # type: ignore[index]
-            found |= {(str(stage), name) for name in re.findall(r'"(\w+)"', inside)}
-        for name in re.findall(r'"((?:count|parse)_\w+)"', text):  # chosen by a variable
-            found.add((str(here), name))
+        text, stages = path.read_text(), stages_by_name(path)
+        for name, inside in re.findall(r"((?:\w+\.)?SQL)\[(.+?)\]", text):
+            found |= {(str(stages[name]), block) for block in re.findall(r'"(\w+)"', inside)}
+        for block in re.findall(r'"((?:count|parse)_\w+)"', text):  # chosen by a variable
+            found.add((str(stages["SQL"]), block))
     return found
 
 

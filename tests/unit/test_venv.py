@@ -16,6 +16,7 @@ import pytest
 
 from inference.base.database import Databases
 from inference.errors import BadInput, InferenceError, PermanentError, ProcessDied, RetryableError, TakenOver
+from inference.models import runtime
 from inference.models.artifact import Artifact
 from inference.models.mlflow_rest import Registry, Version
 from inference.models.model_version import Model
@@ -104,11 +105,11 @@ def test_the_child_gets_its_connections_and_nothing_else_of_this_process(
     run(monkeypatch, python(tmp_path, code), shop="postgresql://shop:s@shop.example/shop")
 
     arguments, environment = json.loads((tmp_path / "seen").read_text())
-    assert arguments == ["-m", "inference", "shard", "--run", "17", "--generation", "2", "--shard", "5"]
+    assert arguments == ["-m", "prediction_runtime", "shard", "--run", "17", "--generation", "2", "--shard", "5"]
     own: dict[str, Any] = {
         "AIRFLOW_CONN_PREDICTIONS": URL.replace("postgresql", "postgresql+psycopg2"),
         "AIRFLOW_CONN_SHOP": "postgresql+psycopg2://shop:s@shop.example/shop",
-        "PYTHONPATH": str(venv.ROOT),
+        "PYTHONPATH": str(runtime.folder()),
         "INFERENCE_STATE": str(tmp_path / "state"),
         "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
         "OMP_NUM_THREADS": "3",

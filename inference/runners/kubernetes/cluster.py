@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from inference.base.process_protocol import STOP_SECONDS
 from inference.errors import ConfigurationError, InferenceError, RetryableError, Unavailable
-from inference.images import docker_engine
 from inference.runners.kubernetes.pod import CONTAINER, Pod
 
 POLL_SECONDS = 0.5
@@ -51,7 +51,7 @@ class Cluster:
 
     def delete(self, name: str) -> None:
         """Ask for a pod's end: SIGTERM now, SIGKILL seconds later. Nothing happens if there is none."""
-        asked = {"name": name, "grace_period_seconds": docker_engine.STOP_SECONDS}
+        asked = {"name": name, "grace_period_seconds": STOP_SECONDS}
         self._ask(f"delete pod {name}", "delete_namespaced_pod", (404, 409), **asked)
 
     def log(self, name: str, since_seconds: int | None) -> Iterator[bytes]:

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from inference.base.database import PREDICTIONS
+from inference.base.process_protocol import STOP_SECONDS
 from inference.errors import ConfigurationError, ModelError, PermanentError, RetryableError
-from inference.images import docker_engine
 from inference.jobs.field_types import memory_bytes, seconds
 from inference.jobs.job import Job
 from inference.runners.process import settings
@@ -40,7 +40,7 @@ def render(job: Job, image: str, whose: Mapping[str, str], arguments: Sequence[s
         "spec": {
             "restartPolicy": "Never",
             "activeDeadlineSeconds": int(seconds(job.retries.timeout)),  # also where its worker is lost
-            "terminationGracePeriodSeconds": docker_engine.STOP_SECONDS,
+            "terminationGracePeriodSeconds": STOP_SECONDS,
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
             "serviceAccountName": place.service_account,
