@@ -10,9 +10,11 @@ import numpy as np
 import pandas as pd
 
 from inference.base.bisect import bisect
-from inference.base.signature import Input, Output
+from inference.base.matching import Feed
+from inference.base.outputs import Output
+from inference.base.signature import Input
 from inference.scoring.copy_text import BadOutput, encoder
-from inference.scoring.predict import call
+from inference.scoring.predict import Contract, call
 from inference.scoring.rows import Rows
 
 KST = datetime.timezone(datetime.timedelta(hours=9))
@@ -37,6 +39,11 @@ ANSWERS = {
     "series": pd.Series,
     "dict": lambda values: {"y": values},
     "list": list,
+    "tuple": tuple,
+    "records": lambda values: [{"y": value} for value in values],
+    "records with other keys": lambda values: [{"y": value, 1: 0} for value in values],
+    "array of objects": lambda values: pd.Series(values, dtype=object).to_numpy(),
+    "column of objects": lambda values: pd.Series(values, dtype=object).to_numpy().reshape(-1, 1),
     "objects": lambda values: pd.Series(values, dtype=object),
 }
 
@@ -57,10 +64,11 @@ def answered(answer: Any, kind: str, values: list[Any]) -> list[Optional[str]]:
     objects[:] = [None] * len(values)
     for number, value in enumerate(values):
         objects[number] = value
-    inputs, outputs, encode = [Input("x", "string", "object", False)], [Output("y", kind, False)], encoder(kind)
+    contract = Contract([Feed(Input("x", "string", "object", False), (0,))], [Output("y", kind, False)])
+    encode = encoder(kind)
     rows = Rows(np.arange(len(values)), None, [list(objects)])
     found: list[Optional[str]] = []
-    for part, result in bisect(rows, lambda part: call(Returning(answer), part.columns, inputs, outputs), (Exception,)):
+    for part, result in bisect(rows, lambda part: call(Returning(answer), part.columns, contract), (Exception,)):
         returned = [result] if isinstance(result, BaseException) else list(result[0])
         for value in returned if not isinstance(result, BaseException) else [None] * len(part):
             try:

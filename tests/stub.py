@@ -16,7 +16,9 @@ import yaml
 from sqlalchemy import text as statement
 
 from inference.base.database import PREDICTIONS, Databases
-from inference.base.signature import _INPUTS, Input, Output, Signature
+from inference.base.mlmodel import DTYPES
+from inference.base.outputs import Output
+from inference.base.signature import Input, Signature
 from inference.jobs.job import Job
 from inference.jobs.request import Request
 from inference.models import model_version
@@ -93,7 +95,7 @@ class Printed:
 
 def printing(**inputs: str) -> Signature:
     """The signature of a model `Printed` with these inputs, by MLflow's type."""
-    columns = tuple(Input(name, kind, _INPUTS[kind][1], False) for name, kind in inputs.items())
+    columns = tuple(Input(name, kind, DTYPES[kind], False) for name, kind in inputs.items())
     return Signature(columns, (Output("printed", "text", True),))
 
 

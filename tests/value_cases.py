@@ -34,12 +34,12 @@ import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 import yaml  # noqa: E402
 
-from inference.base import signature  # noqa: E402
+from inference.base import matching, mlmodel  # noqa: E402
 from inference.base.bisect import bisect  # noqa: E402
 from inference.base.signature import Signature  # noqa: E402
 from inference.base.source import Column  # noqa: E402
 from inference.errors import ModelError  # noqa: E402
-from inference.scoring.predict import call  # noqa: E402
+from inference.scoring.predict import Contract, call  # noqa: E402
 from inference.scoring.rows import Rows  # noqa: E402
 from inference.shard import copy_binary  # noqa: E402
 from inference.shard.copy_binary import SENT  # noqa: E402
@@ -265,7 +265,7 @@ class Models:
         outputs = [{"type": "string", "name": "y", "required": True}]
         self._content["signature"] = {"inputs": json.dumps(inputs), "outputs": json.dumps(outputs), "params": None}
         (self._folder / "model" / "MLmodel").write_text(yaml.safe_dump(self._content))
-        return mlflow.pyfunc.load_model(str(self._folder / "model")), signature.parse(self._content["signature"], "m")
+        return mlflow.pyfunc.load_model(str(self._folder / "model")), mlmodel.parse(self._content["signature"], "m")
 
 
 def outcomes_of_inputs(models: Models, count: dict[str, int]) -> Iterator[str]:
@@ -287,7 +287,7 @@ def outcomes_of_column(
     what = f"{column} for {json.dumps(kind)}{'' if required else ', optional'}"
     described = {name: Column(name, of, of, None, False) for name, of in (("row", "int8"), ("x", column))}
     try:
-        signature.match(parsed, described, ["row", "x"], "m")
+        made = matching.match(parsed, described, ["row", "x"], "m")
     except ModelError as error:
         count["refused by plan"] += 1
         if taken(kind, column) or "input 'x'" not in str(error):
@@ -297,7 +297,8 @@ def outcomes_of_column(
         yield f"{what}: taken by plan"
         return
     values = values_of(column)
-    yield from compare(model, parsed, kind, required, what, values, values, count)
+    contract = Contract(made, parsed.outputs)
+    yield from compare(model, contract, kind, required, what, values, values, count)
     if (column, parsed.inputs[1].dtype) in copy_binary.AS_SENT:
         numbers = np.array(SCALARS[column], np.dtype(SENT[column]).newbyteorder("="))
         held = (
@@ -305,19 +306,17 @@ def outcomes_of_column(
             if column == "float4"
             else SCALARS[column]
         )
-        yield from compare(model, parsed, kind, required, what + ", as an array", numbers, held, count)
+        yield from compare(model, contract, kind, required, what + ", as an array", numbers, held, count)
 
 
 def compare(
-    model: Any, parsed: Signature, kind: dict[str, Any], required: bool, what: str, given: Any, values: list[Any],
+    model: Any, contract: Contract, kind: dict[str, Any], required: bool, what: str, given: Any, values: list[Any],
     count: dict[str, int],
 ) -> Iterator[str]:  # fmt: skip
     SEEN.values = {}
     ordinals = np.arange(len(values))
     rows, lost = Rows(ordinals, None, [ordinals, given]), {}
-    for part, result in bisect(
-        rows, lambda part: call(model, part.columns, parsed.inputs, parsed.outputs), (Exception,)
-    ):
+    for part, result in bisect(rows, lambda part: call(model, part.columns, contract), (Exception,)):
         if isinstance(result, BaseException):
             lost[int(part.ordinals[0])] = result
     for number, value in enumerate(values):

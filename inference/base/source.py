@@ -129,8 +129,11 @@ def input_hash(source: dict[str, Any], columns: dict[str, Column], alias: str) -
     if source["changes"] == "none":
         return sql.SQL("NULL::uuid")
     inputs = [columns[name] for name in source["inputs"]]
+    # With the values go the names, and what the job sets for its model: the answer depends on all of them.
+    settings = [{"answers": source["answers"]}] if source.get("answers") else []
+    names = json.dumps([HASH_FORMAT, *source["inputs"], *settings], ensure_ascii=False)
     parts: dict[str, sql.Composable] = {
-        "names": sql.SQL(literal(json.dumps([HASH_FORMAT, *source["inputs"]], ensure_ascii=False)).replace("%", "%%")),
+        "names": sql.SQL(literal(names).replace("%", "%%")),
         "inputs": queries.columns(input_names(source), alias),
     }
     if all(item.kind in _FIXED for item in inputs):

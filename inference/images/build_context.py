@@ -48,8 +48,10 @@ def made(model: Model, files: Path) -> Iterator[Path]:
             shutil.copy(wheel, wheels)
         runtime.copy(folder / "runtime")
         shutil.copytree(files, folder / "state" / "models" / model.artifact.digest)
-        inputs, outputs = map(json.loads, model.artifact.signature.to_json())
-        (folder / "state" / "signature.json").write_text(json.dumps({"inputs": inputs, "outputs": outputs}))
+        inputs, outputs, params = map(json.loads, model.artifact.signature.to_json())
+        (folder / "state" / "signature.json").write_text(
+            json.dumps({"inputs": inputs, "outputs": outputs, "params": params})
+        )
         _readable(folder)
         yield folder
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Iterator, Sequence
@@ -29,7 +30,13 @@ def run(client: Any, image_id: str, model: Model, jobs: Sequence[Job]) -> None:
     resources = max((job.resources for job in jobs), key=lambda item: memory_bytes(item.memory), default=Resources())
     pickle = str(any(job.model.allow_pickle for job in jobs)).lower()
     settings = {"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": pickle, "OMP_NUM_THREADS": str(resources.model_threads)}
-    with _started(client, image_id, resources, [model.artifact.digest, str(tolerance)], settings) as container:
+    for job in jobs:
+        settings |= {**job.model.environment.passed(), **job.model.environment.set_}
+    params = [json.loads(text) for text in sorted({json.dumps(job.model.params, sort_keys=True) for job in jobs})] or [
+        {}
+    ]
+    arguments = [model.artifact.digest, str(tolerance), json.dumps(params)]
+    with _started(client, image_id, resources, arguments, settings) as container:
         end = time.monotonic() + LOAD_SECONDS
         while CONFORMANCE_READY not in _said(container) and time.monotonic() < end:
             container.reload()

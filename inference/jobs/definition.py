@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from inference.base.protocol import FORMAT, PROTOCOL, require_format
 from inference.errors import PermanentError
-from inference.jobs.job import STORED, Job
+from inference.jobs.job import STORED, Job, section
 
 log = logging.getLogger(__name__)
 UNKNOWN = "extra_forbidden"  # pydantic's name of the error
@@ -25,7 +25,9 @@ UNKNOWN = "extra_forbidden"  # pydantic's name of the error
 
 def write(job: Job) -> str:
     """The JSON to keep with a run: `protocol` is that of its image, if it has one, since plan takes no other."""
-    return json.dumps({"format": FORMAT, "protocol": PROTOCOL, **job.model_dump(mode="json", by_alias=True)})
+    return json.dumps(
+        {"format": FORMAT, "protocol": PROTOCOL, **job.model_dump(mode="json", by_alias=True), "source": section(job)}
+    )
 
 
 def read(stored: Mapping[str, Any], run_id: int, *, checks: bool = True) -> Job:
@@ -38,6 +40,7 @@ def read(stored: Mapping[str, Any], run_id: int, *, checks: bool = True) -> Job:
     require_format(stored, run_id)
     apart = {"format", "protocol", *(() if checks else ("checks",))}
     content = {name: copy.deepcopy(value) for name, value in stored.items() if name not in apart}
+    content.get("source", {}).pop("answers", None)  # made of the section `model` again
     said: list[str] = []
     while True:
         try:

@@ -139,6 +139,22 @@ Rate = Annotated[float, Field(ge=0, le=1)]
 Expression = Annotated[str, StringConstraints(min_length=1, max_length=4000), AfterValidator(one_expression)]
 
 
+def _alias(text: str) -> str:
+    """An alias by MLflow's rules, except for a bare number, which is a version everywhere here."""
+    if text.isdigit():
+        raise ValueError(f"a bare number means a version, not an alias: set an alias to version {text} and name that")
+    if not re.fullmatch(r"[\w-]+", text):
+        raise ValueError("an alias consists of letters, digits, underscores and hyphens")
+    if text.lower() == "latest" or re.fullmatch(r"[vV][0-9]+", text):
+        raise ValueError("MLflow reserves `latest` and `v` with a number: it knows no alias of that name")
+    return text
+
+
+Alias = Annotated[str, StringConstraints(min_length=1, max_length=255), AfterValidator(plain), AfterValidator(_alias)]
+_Scalar = bool | int | float | str
+Param = _Scalar | list[_Scalar]
+
+
 def explain(
     error: ValidationError, unknown: str, misread: Callable[[tuple[int | str, ...], Any], str | None] | None = None
 ) -> list[str]:
@@ -160,5 +176,11 @@ def explain(
         elif isinstance(item["input"], (dict, BaseModel)):
             lines.append(f"{field}: {message}" if field else message)
         else:
-            lines.append(f"{field}: {item['input']!r}: {message}")
+            lines.append(f"{field}: {_short(item['input'])}: {message}")
     return lines
+
+
+def _short(value: Any) -> str:
+    """A value as a message shows it: a list of a thousand names says nothing by itself."""
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:150]}... ({len(text)} characters)"

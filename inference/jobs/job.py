@@ -7,6 +7,7 @@ INFERENCE_RUNNER            the runner of job files that name none, instead of `
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from functools import partial
@@ -92,8 +93,14 @@ class Job(Section):
 
 
 def section(job: Job) -> dict[str, Any]:
-    """The `source` section as data: what travels to a shard, and what a window must agree with."""
-    return job.source.model_dump(mode="json", by_alias=True)
+    """What decides which rows are pending, as data that travels to shards.
+
+    It is the section `source`, and `answers` with what the job sets for its model, if it sets anything: as text, since
+    jsonb writes numbers in a form of its own.
+    """
+    answers = json.dumps(job.model.answers, ensure_ascii=False, sort_keys=True)
+    given = {"answers": answers} if job.model.answers else {}
+    return {**job.source.model_dump(mode="json", by_alias=True), **given}
 
 
 def load(path: Path) -> Job:

@@ -7,18 +7,24 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints, model_validator
 
 from inference.jobs.field_types import (
+    Alias,
     ConnectionName,
     Cron,
     Duration,
     Expression,
     Identifier,
     Memory,
+    Param,
     Rate,
     Section,
     Text,
     Timeout,
     TimeZone,
 )
+from inference.jobs.model_environment import Environment
+
+# A row of the work list has them beside its keys where the source is a view, and Postgres has 1,600 columns at most.
+MOST_INPUTS = 1500
 
 
 class Source(Section):
@@ -31,7 +37,7 @@ class Source(Section):
         min_length=1, max_length=16, strict=False, description="Columns that identify a row; never NULL."
     )
     inputs: tuple[Identifier, ...] = Field(
-        min_length=1, max_length=500, strict=False, description="Columns that the model is given."
+        min_length=1, max_length=MOST_INPUTS, strict=False, description="Columns that the model is given."
     )
     where: Expression | None = Field(None, description="SQL condition: rows that the job is about.")
     cursor: Identifier | None = Field(
@@ -66,13 +72,40 @@ class Model(Section):
     """Which registered model scores the rows."""
 
     name: Text = Field(description="Name in the MLflow model registry.")
-    alias: Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,99}$")] = Field(
-        "champion", description="Alias that plan resolves to a version, once a run."
-    )
+    alias: Alias = Field("champion", description="Alias that plan resolves to a version, once a run.")
     on_new_version: Literal["new_rows", "rescore"] = Field(
         "new_rows", description="What a moved alias means for rows that have a prediction."
     )
     allow_pickle: bool = Field(False, description="Accept a model that is loaded by unpickling, which runs its code.")
+    outputs: tuple[Identifier, ...] = Field(
+        (),
+        strict=False,
+        description="Names of the values that a model answers with, where its signature has none. "
+        "Default: one column, `prediction`.",
+    )
+    nulls: Literal["quarantine", "nan"] = Field(
+        "quarantine", description="What a NULL means for a model that takes tensors: its row in quarantine, or NaN."
+    )
+    params: dict[Text, Param] = Field({}, description="Values for the parameters of the model's signature.")
+    environment: Environment = Field(Environment(), description="Variables of the process that loads the model.")
+
+    @model_validator(mode="after")
+    def _names(self) -> Model:
+        twice = {name for name in self.outputs if self.outputs.count(name) > 1}
+        if twice:
+            raise ValueError(f"outputs: {min(twice)!r} is listed twice")
+        return self
+
+    @property
+    def answers(self) -> dict[str, Any]:
+        """The settings that change what the model answers, where they differ from their defaults."""
+        given = {
+            "outputs": list(self.outputs),
+            "nulls": "" if self.nulls == "quarantine" else self.nulls,
+            "params": self.params,
+            "environment": self.environment.set_,
+        }
+        return {name: value for name, value in given.items() if value}
 
 
 class Schedule(Section):

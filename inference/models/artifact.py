@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from inference.base import pickles, signature, state_folder
+from inference.base import mlmodel, pickles, state_folder
 from inference.base.digest import digest
 from inference.base.signature import Signature
 from inference.errors import ModelError, Unavailable
@@ -109,7 +109,9 @@ def read(path: Path, version: Version) -> Artifact:
         digest=path.name,
         python_version=python,
         requirements=requirements,
-        signature=signature.parse(content.get("signature"), str(version)),
+        signature=mlmodel.parse(
+            content.get("signature"), str(version), bool(content.get("is_signature_from_type_hint"))
+        ),
         pickled=pickles.found(path, content["flavors"]),
     )
 

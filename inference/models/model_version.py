@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy.engine import Connection
@@ -43,6 +44,11 @@ class Model:
 
     def __str__(self) -> str:
         return str(self.version)
+
+    def named(self, outputs: Sequence[str]) -> Model:
+        """The model as a job has it that names its outputs. Raises ModelError if the names do not fit."""
+        signature = self.artifact.signature.named(outputs, str(self))
+        return replace(self, artifact=replace(self.artifact, signature=signature))
 
 
 def resolve(databases: Databases, registry: Registry, name: str, reference: str, allow_pickle: bool) -> Model:
@@ -89,7 +95,8 @@ def by_run(connection: Connection, run_id: int) -> Model:
     row = queries.run(connection, SQL["by_run"], run_id=run_id).mappings().one()
     version = Version(row["name"], row["version"], row["artifact"], row["mlflow_run_id"])
     image = Image(row["image"], row["image_id"]) if row["image"] else None
-    return Model(row["model_id"], version, _artifact(dict(row)), image)
+    outputs = row["definition"].get("model", {}).get("outputs", ())
+    return Model(row["model_id"], version, _artifact(dict(row)), image).named(outputs)
 
 
 def _find(connection: Connection, version: Version) -> Model | None:
@@ -97,7 +104,7 @@ def _find(connection: Connection, version: Version) -> Model | None:
     row = queries.run(connection, SQL["find"], **values).mappings().first()
     if row is None:
         return None
-    judged = all("declared" in item for item in row["inputs"])
+    judged = row["params"] is not None
     return Model(row["model_id"], version, _artifact(dict(row)), judged=judged)
 
 
@@ -106,13 +113,13 @@ def _artifact(row: dict[str, Any]) -> Artifact:
         digest=row["digest"],
         python_version=row["python_version"],
         requirements=tuple(row["requirements"]),
-        signature=Signature.from_json(row["inputs"], row["outputs"]),
+        signature=Signature.from_json(row["inputs"], row["outputs"], row["params"]),
         pickled=row["pickled"],
     )
 
 
 def _add(connection: Connection, version: Version, found: Artifact) -> int:
-    inputs, outputs = found.signature.to_json()
+    inputs, outputs, params = found.signature.to_json()
     added = queries.run(
         connection,
         SQL["add"],
@@ -125,6 +132,7 @@ def _add(connection: Connection, version: Version, found: Artifact) -> int:
         requirements=json.dumps(found.requirements),
         inputs=inputs,
         outputs=outputs,
+        params=params,
         pickled=found.pickled,
     )
     return int(added.scalar_one())

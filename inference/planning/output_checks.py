@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy.engine import Connection
 
-from inference.base.signature import Output
+from inference.base.outputs import Output
 from inference.errors import JobError
 from inference.jobs.job import Job
 from inference.schema import job_tables

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from croniter import croniter
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DataError
 
-from inference.base import queries, signature, source
+from inference.base import matching, queries, source
 from inference.base.database import PREDICTIONS, UNTRANSLATABLE, Databases, code, said, server_encoding
 from inference.base.pooler import require_session
 from inference.errors import JobError, RunHeld, SourceError
@@ -24,7 +25,7 @@ from inference.jobs.field_types import interval
 from inference.jobs.job import Job, section
 from inference.jobs.request import Request
 from inference.models.model_version import Model
-from inference.planning import output_checks, past_entries, work_list  # fmt: skip
+from inference.planning import output_checks, params, past_entries, work_list  # fmt: skip
 from inference.planning import search as searching
 from inference.planning.search import Search
 from inference.planning.work_list import Counts, Gone
@@ -32,6 +33,7 @@ from inference.schema import job_tables, lease, roles, work_tables
 from inference.schema.lease import Caller
 
 SQL = queries.load("planning/plan")
+log = logging.getLogger(__name__)
 TIMEOUT = "timeouts.plan"
 CLOCK_TOLERANCE = 60.0  # seconds that the source's clock and a worker's may drift apart between two runs
 
@@ -65,6 +67,8 @@ def plan(databases: Databases, job: Job, request: Request, model: Model, caller:
     than `max_planned_rows`; the run is recorded as held).
     """
     started = time.monotonic()
+    model = model.named(job.model.outputs)
+    params.check(job.model.params, model.artifact.signature.params, str(model))
     with (
         databases.begin(PREDICTIONS, job.timeouts.plan, TIMEOUT) as here,
         _source(databases, job, here) as there,
@@ -75,7 +79,7 @@ def plan(databases: Databases, job: Job, request: Request, model: Model, caller:
             return _ended_before(here, job, request, model, caller, decision, clock)
         columns = source.describe(there, section(job))
         sql_expression.check(there, section(job), job.cost)
-        signature.match(model.artifact.signature, columns, list(job.source.inputs), str(model))
+        feeds = matching.match(model.artifact.signature, columns, list(job.source.inputs), str(model), job.model.nulls)
         output_checks.validate(here, job, model.artifact.signature.outputs)
         if request.dry_run:
             job_tables.try_out(here, job, columns, model.artifact.signature.outputs, str(model))
@@ -90,6 +94,7 @@ def plan(databases: Databases, job: Job, request: Request, model: Model, caller:
         search = Search(
             job, request, model, here, there, columns, window_start, sweep, unique, view, passing, replays,
             entries=not request.dry_run and past_entries.unresolved(here, job.name),
+            positions=matching.positions(feeds, job.source.inputs),
         )  # fmt: skip
         try:
             planned = _plan_run(search, caller, decision, clock, started)
@@ -128,6 +133,7 @@ def _refuse_unwritable(error: Exception, here: Connection, job: Job, request: Re
 
 def prepare(databases: Databases, job: Job, model: Model) -> None:
     """Make or extend the tables of `job`, as the role that owns the schema, so that one that may not can plan."""
+    model = model.named(job.model.outputs)
     with databases.begin(PREDICTIONS) as here, _source(databases, job, here) as there:
         lease.lock(here, job.name)
         columns = source.describe(there, section(job))
@@ -259,8 +265,10 @@ def _conclude(search: Search, run_id: int, generation: int, counts: Counts, appr
     work_tables.create_result(search.here, run_id, generation, search.model.artifact.signature.outputs)
     shards = work_list.cut(search, run_id, generation, counts.inputs) if counts.rows else []
     message = f"{counts.rows} rows in {len(shards)} shards by {search.model}"
+    if search.positions:
+        log.info("%s takes its %s", search.model, search.positions)
     changed = work_list.changed_by_itself(search, run_id, generation)
-    message = "; ".join(filter(None, [message, changed, gone.message]))
+    message = "; ".join(filter(None, [message, search.positions, changed, gone.message]))
     return Planned(run_id, generation, "planned", message, shards, counts.rows, counts.found, oldest)
 
 

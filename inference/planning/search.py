@@ -44,6 +44,7 @@ class Search:
     view: bool  # whether the source is one: then its inputs are kept in the work list, and it is read here only
     passing: list[str]  # functions by which a view changes as time passes
     replays: bool  # whether entries of the quarantine wait to be tried again
+    positions: str  # which column goes to which position of the model's input, in words; empty where names decide
     entries: bool  # whether the quarantine has unresolved entries, which are judged by the rows as well
 
     @property

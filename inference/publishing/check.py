@@ -14,8 +14,8 @@ from sqlalchemy.engine import Connection
 
 from inference.base import queries, work_names
 from inference.base.database import PREDICTIONS, Databases
+from inference.base.outputs import Output
 from inference.base.queries import column, fill
-from inference.base.signature import Output
 from inference.errors import CheckFailed, PermanentError, TakenOver, WorkLost
 from inference.jobs import definition
 from inference.jobs.sections import OutputCheck

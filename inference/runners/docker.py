@@ -43,7 +43,7 @@ def run(
             "name": name,
             "labels": whose,
             "network": network,
-            "environment": {**settings(job), **_connections(databases, job, network)},
+            "environment": {**job.model.environment.passed(), **settings(job), **_connections(databases, job, network)},
             **docker_engine.limits(job.resources),
         }
         try:

@@ -25,8 +25,9 @@ def arguments(run_id: int, generation: int, shard: int) -> list[str]:
 
 
 def settings(job: Job) -> dict[str, str]:
-    """Environment variables of the model's libraries."""
+    """Environment variables of the model's libraries, and those that the job file sets."""
     return {
+        **job.model.environment.set_,
         **{name: str(job.resources.model_threads) for name in _THREADS},
         "THP_MEM_ALLOC_ENABLE": "1",  # torch: large tensors in large pages, which leave fewer holes
         "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": str(job.model.allow_pickle).lower(),

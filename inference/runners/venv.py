@@ -70,6 +70,7 @@ def _environment(job: Job) -> dict[str, str]:
     passed.pop("PGPASSWORD", None)
     return {
         **passed,
+        **job.model.environment.passed(),
         **settings(job),
         "PYTHONPATH": str(runtime.folder()),
         "PYTHONUNBUFFERED": "1",

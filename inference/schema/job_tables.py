@@ -8,8 +8,8 @@ from sqlalchemy.exc import DBAPIError
 
 from inference.base import queries, source
 from inference.base.database import code, said
+from inference.base.outputs import Output
 from inference.base.queries import Identifier, column, expression, fill, table
-from inference.base.signature import Output
 from inference.base.source import Column
 from inference.errors import ConfigurationError, ModelError, SourceError
 from inference.jobs.job import Job

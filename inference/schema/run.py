@@ -13,7 +13,8 @@ from sqlalchemy.engine import Connection
 
 from inference.base import log_lines, queries, work_names
 from inference.base.database import PREDICTIONS, Databases, write_words
-from inference.base.signature import Output, Signature
+from inference.base.outputs import Output
+from inference.base.signature import Signature
 from inference.errors import InferenceError, PermanentError
 from inference.jobs import definition
 from inference.jobs.job import Job
@@ -69,7 +70,9 @@ def read_run(connection: Connection, run_id: int) -> Run:
         planned=row["planned"],
         definition=row["definition"],
         request=row["request"],
-        outputs=Signature.from_json([], row["outputs"]).outputs,
+        outputs=Signature.from_json([], row["outputs"])
+        .named(row["definition"].get("model", {}).get("outputs", ()), row["model"])
+        .outputs,
         model=row["model"],
         message=row["message"],
         approved=row["approved"],

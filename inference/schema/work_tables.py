@@ -6,8 +6,8 @@ from psycopg2 import sql
 from sqlalchemy.engine import Connection
 
 from inference.base import queries
+from inference.base.outputs import Output
 from inference.base.queries import column, fill, work_table
-from inference.base.signature import Output
 from inference.base.work_names import gone, key_names, result, work
 from inference.jobs.job import Job
 from inference.schema import job_tables, roles

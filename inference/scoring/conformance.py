@@ -1,6 +1,7 @@
-"""`python -m inference conformance DIGEST TOLERANCE`: does the model in this image keep its side of the contract?
+"""`python -m inference conformance DIGEST TOLERANCE PARAMS`: does the model in this image keep its contract?
 
-Runs inside the image. Each check has a name, which begins its error:
+Runs inside the image. PARAMS: a JSON list of dicts, the parameters that each job gives the model. Each check has a
+name, which begins its error:
 
 load             the model loads
 outputs          the logged input example is scored, one row for each, in the types of the signature
@@ -21,18 +22,21 @@ import json
 import logging
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Optional
 
+import numpy as np
 import pandas as pd
 
 from ..base import state_folder
+from ..base.matching import Feed
+from ..base.mlmodel import complete
 from ..base.process_protocol import CONFORMANCE_READY
 from ..base.signature import Input, Signature
 from ..errors import ModelError
 from . import load as loading
 from .copy_text import BadOutput, encoder
-from .predict import Predictor, call, cost_method, costs_of
+from .predict import Contract, Predictor, call, cost_method, costs_of
 from .rows import plain
 from .stopping import stopping
 
@@ -43,28 +47,31 @@ Row = tuple[Any, ...]
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:
     """Returns 0 after SIGTERM, 65 with the name of a check that failed."""
-    digest, tolerance = arguments if arguments is not None else sys.argv[2:]
+    digest, tolerance, params = arguments if arguments is not None else sys.argv[2:]
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     declared = json.loads((state_folder.folder() / "signature.json").read_text(encoding="utf-8"))
-    signature = Signature.from_json(declared["inputs"], declared["outputs"])
+    signature = Signature.from_json(declared["inputs"], declared["outputs"], declared.get("params"))
     with stopping() as stop:
         try:
-            check(digest, signature, float(tolerance), stop)
+            check(digest, signature, float(tolerance), json.loads(params), stop)
         except ModelError as error:
             print(f"error: {error}", flush=True)
             return error.exit_code
     return 0
 
 
-def check(digest: str, signature: Signature, tolerance: float, stop: threading.Event) -> None:
+def check(
+    digest: str, signature: Signature, tolerance: float, params: Sequence[dict[str, Any]], stop: threading.Event
+) -> None:
     """Raises ModelError: the name of the first check that fails, and what was seen."""
     try:
         model = loading.load(digest, allow_pickle=True)  # the environment says what is allowed
     except ModelError as error:
         raise ModelError(f"load: {error}") from None
     example = read_example(model, digest, signature.inputs)
-    asked = Asked(model, signature, tolerance)
-    asked.check(example)
+    for given in params:
+        asked = Asked(model, signature, tolerance, given)
+        asked.check(example)
     print(CONFORMANCE_READY, flush=True)
     while not stop.wait(0.01):
         asked.answers(example)
@@ -77,28 +84,48 @@ def read_example(model: Any, digest: str, inputs: Sequence[Input]) -> list[Row]:
         raise ModelError(
             "outputs: the model has no input example to score. Log it with input_example=, several rows of real data"
         )
-    frame = pd.DataFrame(example).head(EXAMPLES)
-    missing = [item.name for item in inputs if item.required and item.name not in frame]
+    columns = _columns_of(example, inputs)
+    missing = [item.name for item in inputs if item.required and item.name not in columns]
     if missing:
         raise ModelError(f"outputs: the input example has no column {missing[0]!r}; log one that fits the signature")
-    columns = [_values(frame[item.name]) if item.name in frame else [None] * len(frame) for item in inputs]
-    return list(zip(*columns))
+    rows = max(map(len, columns.values()))
+    return list(zip(*(columns.get(item.name, [None] * rows) for item in inputs)))
+
+
+def _columns_of(example: Any, inputs: Sequence[Input]) -> dict[str, list[Any]]:
+    """The example's first rows by the names of the inputs; one that is unnamed has the empty name."""
+    if isinstance(example, dict) and inputs[0].shape is not None:
+        return {str(name): np.asarray(values)[:EXAMPLES].tolist() for name, values in example.items()}
+    if len(inputs) == 1 and (isinstance(example, np.ndarray) or (isinstance(example, list) and not inputs[0].name)):
+        return {
+            inputs[0].name: np.asarray(example).tolist()[:EXAMPLES] if inputs[0].shape else list(example)[:EXAMPLES]
+        }
+    frame = pd.DataFrame(example).head(EXAMPLES)
+    if len(inputs) == 1 and inputs[0].shape is not None:
+        return {inputs[0].name: frame.to_numpy().tolist()}
+    if not inputs[0].name:
+        return {"": list(_values(frame.iloc[:, 0]))} if len(inputs) == 1 else _unnamed(frame)
+    return {str(label): list(_values(frame[label])) for label in frame.columns}
+
+
+def _unnamed(frame: pd.DataFrame) -> dict[str, list[Any]]:
+    raise ModelError(f"outputs: the model takes {len(frame.columns)} columns without names; log it with names")
 
 
 class Asked:
     """A model, and what it answers."""
 
-    def __init__(self, model: Predictor, signature: Signature, tolerance: float) -> None:
+    def __init__(self, model: Predictor, signature: Signature, tolerance: float, params: Mapping[str, Any]) -> None:
         self._model = model
-        self._inputs = signature.inputs
-        self._outputs = signature.outputs
+        alone = [Feed(item, (number,)) for number, item in enumerate(complete(signature.inputs, model))]
+        self._contract = Contract(alone, signature.outputs, params=params)
         self._encoders = [encoder(item.type) for item in signature.outputs]
         self._tolerance = tolerance
 
     def answers(self, rows: Sequence[Row]) -> list[Row]:
         """One call of the model; its answer for each row."""
         columns = [list(values) for values in zip(*rows)]
-        return list(zip(*map(plain, call(self._model, columns, self._inputs, self._outputs))))
+        return list(zip(*map(plain, call(self._model, columns, self._contract))))
 
     def check(self, example: list[Row]) -> None:
         self._outputs_fit(example)
@@ -135,7 +162,7 @@ class Asked:
 
         def told(asked: Sequence[Row]) -> list[Row]:
             columns = [list(values) for values in zip(*asked)]
-            return [(cost,) for cost in costs_of(ask, columns, self._inputs).tolist()]
+            return [(cost,) for cost in costs_of(ask, columns, self._contract).tolist()]
 
         try:
             together, alone = told(rows), [told([row])[0] for row in rows]

@@ -27,6 +27,10 @@ class BadShape(BadOutput):
     """The model's answer as a whole is not what its signature says. The message says nothing of any row."""
 
 
+class BadKind(BadShape):
+    """The model answers with a type that has no rows: whatever the rows, every call would end alike."""
+
+
 def encoder(kind: str) -> Callable[[Any], Optional[str]]:
     """A function from a value to Postgres's text form of `kind` (None is NULL); raises BadOutput.
 
@@ -34,7 +38,7 @@ def encoder(kind: str) -> Callable[[Any], Optional[str]]:
     """
     if kind.endswith("[]"):
         item = _encoder(kind[:-2], None)
-        return lambda value: None if _missing(value) or _nan(value) else _array(value, item, kind)
+        return lambda value: None if missing(value) else _array(value, item, kind)
     return _encoder(kind, "NaN" if kind in _FLOATS else None)
 
 
@@ -48,6 +52,11 @@ def escape(text: Optional[str]) -> str:
     if text is None:
         return NULL
     return _SPECIAL.sub(lambda match: _ESCAPES[match[0]], text)
+
+
+def missing(value: Any) -> bool:
+    """Whether pandas would call the value missing."""
+    return _missing(value) or _nan(value)
 
 
 def _missing(value: Any) -> bool:
@@ -71,6 +80,8 @@ def _integral(value: Any) -> Any:
 
 
 def _wrong(value: Any, kind: str) -> BadOutput:
+    if isinstance(value, BadOutput):  # in place of a value that the row has not
+        return value
     return BadOutput(f"the model returned {type(value).__name__} {str(value)[:80]!r} where its signature says {kind}")
 
 
@@ -151,13 +162,15 @@ def _timestamp(value: Any, kind: str) -> Optional[str]:
 
 
 def _json(value: Any, kind: str) -> str:
+    if isinstance(value, BadOutput):
+        raise value
     try:
         text = json.dumps(_integral(value), ensure_ascii=True, allow_nan=False, default=_plain)
     except (TypeError, ValueError) as error:
         raise BadOutput(f"the model returned {str(value)[:80]!r}, which is no JSON: {error}") from None
     json.loads(text, object_pairs_hook=_distinct)
     if re.search(r"\\u(0000|d[89a-f])", text):
-        _text(json.loads(text) if isinstance(value, str) else _joined(value), kind)
+        _text(_joined(json.loads(text)), kind)
     return text
 
 
@@ -179,6 +192,9 @@ def _joined(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
+    dump = getattr(type(value), "model_dump", None)  # of pydantic
+    if dump is not None:
+        return dump(value)
     if isinstance(value, (np.generic, np.ndarray)) and value.dtype.kind not in "mM":  # of which it makes integers
         found = value.tolist()
         if not isinstance(found, np.generic):  # as it leaves a longdouble

@@ -1,4 +1,4 @@
-"""What a model is given of a row's values: exactly what they are, or an error that names the input and the reason.
+"""What a model is given of rows: exactly the values that they hold, or an error that names the input and the reason.
 
 Between us and the model stands `mlflow.pyfunc`, which makes a NumPy array of an Array's items and a NumPy scalar of
 each value in an Object or Map (`mlflow.models.utils._enforce_type`). A value that this would change is given in a form
@@ -15,8 +15,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..base.matching import Feed
 from ..base.signature import Input
 from .rows import Array, Column
+from .tensor import tensor
 
 _MISSING = type(None)
 # Python types that an item of an array, or a value in JSON, may have for MLflow's type.
@@ -34,11 +36,43 @@ _FITS: dict[str, set[type]] = {
 _FIRST, _LAST = np.datetime64("1677-09-21T00:12:43.145225", "us"), np.datetime64("2262-04-11T23:47:16.854775", "us")
 
 
+def argument(columns: Sequence[Column], feeds: Sequence[Feed], nulls: str) -> Any:
+    """What `predict` is called with: a DataFrame, an array, or a dict of arrays.
+
+    columns: values of the job's inputs, n of each. nulls: what a NULL means in a tensor, `quarantine` or `nan`.
+    Raises ValueError, which names the column, for a value that the model cannot be given as it is.
+    """
+    if feeds[0].input.shape is not None:
+        arrays = {feed.input.name: tensor([columns[at] for at in feed.columns], feed.input, nulls) for feed in feeds}
+        return arrays if feeds[0].input.name else arrays[""]
+    frame = {}
+    for number, feed in enumerate(feeds):
+        item = feed.input
+        label = item.name if item.label is None else item.label
+        given = [columns[at] for at in feed.columns]
+        # A list without names becomes a DataFrame whose columns are numbered, in MLflow as well.
+        frame[label if item.name else number] = _object_of(given, feed) if feed.fields else series(given[0], item)
+    return pd.DataFrame(frame)
+
+
+def _object_of(columns: Sequence[Column], feed: Feed) -> pd.Series[Any]:
+    """A column of dicts, one field for each of the job's columns."""
+    plain = [column.tolist() if isinstance(column, np.ndarray) else column for column in columns]
+    rows = [dict(zip(feed.fields, values)) for values in zip(*plain)]
+    optional = {
+        name for name, kind in (feed.input.declared or {})["properties"].items() if not kind.get("required", True)
+    }
+    present = [
+        {name: value for name, value in row.items() if value is not None or name not in optional} for row in rows
+    ]
+    return series(present, feed.input)
+
+
 def series(values: Column, item: Input) -> pd.Series[Any]:
     """A column of the model's input, in the signature's type."""
     if isinstance(values, np.ndarray):  # a copy: a model may write into what it is given, and a batch may come again
         return pd.Series(np.array(values, dtype=item.dtype))
-    where = f"input {item.name!r}"
+    where = f"input {item.name!r}" if item.name else "the input"
     if item.dtype == "object":
         return pd.Series(_objects(values, item, where), dtype=object)
     if item.type == "datetime":
@@ -63,8 +97,24 @@ def _objects(values: Sequence[Any], item: Input, where: str) -> Any:
         return [_plain(value) for value in values]
     found = np.empty(len(values), dtype=object)
     for number, value in enumerate(values):
-        found[number] = _value(value, item.declared, item.required, where)
+        exact = _value(value, item.declared, item.required, where)
+        found[number] = _python(exact) if item.hinted else exact
     return found
+
+
+def _python(value: Any) -> Any:
+    """Plain values of Python, which type hints are about."""
+    if isinstance(value, dict):
+        return {name: _python(one) for name, one in value.items()}
+    if isinstance(value, np.ndarray):
+        return pd.Series(value).tolist()
+    if isinstance(value, list):
+        return [_python(one) for one in value]
+    return (
+        pd.Timestamp(value).to_pydatetime()
+        if isinstance(value, np.datetime64)
+        else getattr(value, "item", lambda: value)()
+    )
 
 
 def _refuse_what_pandas_changes(values: Sequence[Any], where: str) -> None:

@@ -3,30 +3,46 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Optional, Protocol
+from typing import Any, Optional, Protocol, Union
 
 import numpy as np
-import pandas as pd
 
 from ..base.bisect import bisect
-from ..base.signature import UNNAMED, Input, Output, Signature, complete
-from ..errors import ProcessDied
+from ..base.matching import Feed
+from ..base.outputs import Output
+from ..errors import ModelError, ProcessDied
 from . import given, memory
+from .answers import columns_of, typed
 from .batch_size import BatchSize
-from .copy_text import BadOutput, BadShape, encoder, exact_below
+from .copy_text import BadKind, BadOutput, BadShape, encoder
 from .deadline import Deadline
-from .rows import EXACT, Array, Chunk, Column, Lost, Rows, Scored, hash_of, join, quarantined
+from .rows import Array, Chunk, Column, Lost, Rows, Scored, hash_of, join, quarantined
 
-CostMethod = Callable[[pd.DataFrame], Any]
+CostMethod = Callable[[Any], Any]
 
 
 class Predictor(Protocol):
     """What an MLflow pyfunc model offers."""
 
-    def predict(self, data: pd.DataFrame) -> Any: ...
+    def predict(self, data: Any) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Contract:
+    """How a model is called for one job, and what it answers.
+
+    feeds: how its inputs are made of the job's columns. nulls: what a NULL means in a tensor, `quarantine` or `nan`.
+    params: values for the parameters of its signature; the others have their defaults.
+    """
+
+    feeds: Sequence[Feed]
+    outputs: Sequence[Output]
+    nulls: str = "quarantine"
+    params: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Suspects(Protocol):
@@ -41,7 +57,7 @@ class Suspects(Protocol):
 
 
 class Scorer:
-    """Calls one model. `inputs`: the job's input columns in the order of a row's values.
+    """Calls one model.
 
     A model whose Python object has a method `costs(frame)` says what each row costs (n positive numbers, such as counts
     of tokens): rows of like cost then share a batch.
@@ -50,8 +66,7 @@ class Scorer:
     def __init__(
         self,
         model: Predictor,
-        signature: Signature,
-        inputs: Sequence[str],
+        contract: Contract,
         size: BatchSize,
         deadline: Deadline,
         suspects: Suspects,
@@ -59,10 +74,8 @@ class Scorer:
         self._model = model
         # Of a model that has died, nothing is asked but what has to be.
         self._costs = cost_method(model) if suspects.needless else None
-        declared = {item.name: item for item in complete(signature.inputs, model)}
-        self._inputs = [declared[name] for name in inputs]
-        self._outputs = signature.outputs
-        self._encoders = [encoder(item.type) for item in signature.outputs]
+        self._contract = contract
+        self._encoders = [encoder(item.type) for item in contract.outputs]
         self._size = size
         self._deadline = deadline
         self._suspects = suspects
@@ -70,7 +83,7 @@ class Scorer:
         self._heap = memory.Heap()
 
     def score(self, chunk: Chunk) -> Scored:
-        """Every row of the chunk gets exactly one outcome."""
+        """Every row of the chunk gets exactly one outcome. Raises ModelError if the model's answers have no rows."""
         self._calls = 0
         predicted: list[Rows] = []
         lost = list(chunk.lost)
@@ -78,6 +91,8 @@ class Scorer:
             rows, costs = self._ordered(chunk.rows, lost)
             for batch, cost in self._batches(rows, costs, lost):
                 for part, result in bisect(batch, partial(self._call, cost), (Exception,)):
+                    if isinstance(result, BadKind):
+                        raise ModelError(str(result))
                     if isinstance(result, BaseException):
                         lost.append(quarantined(int(part.ordinals[0]), hash_of(part), result))
                     else:
@@ -107,7 +122,7 @@ class Scorer:
     def _ask_costs(self, rows: Rows) -> Array:
         assert self._costs is not None
         self._deadline.start()
-        return costs_of(self._costs, rows.columns, self._inputs)
+        return costs_of(self._costs, rows.columns, self._contract)
 
     def _batches(self, rows: Rows, costs: Optional[Array], lost: list[Lost]) -> Iterator[tuple[Rows, float]]:
         """Slices of the rows, each with the cost of its dearest row; how large the next is depends on the last."""
@@ -129,12 +144,14 @@ class Scorer:
             position += len(batch)
             self._heap.tidy()
 
-    def _call(self, dearest: float, rows: Rows) -> list[Column]:
-        """One call of the model: its outputs, by column."""
+    def _call(self, dearest: float, rows: Rows) -> Union[list[Column], BadKind]:
+        """One call of the model: its outputs, by column; BadKind is given back, since no part would do better."""
         self._calls += 1
         self._deadline.start()
         try:
-            return call(self._model, rows.columns, self._inputs, self._outputs)
+            return call(self._model, rows.columns, self._contract)
+        except BadKind as error:
+            return error
         except SystemExit as error:
             raise BadOutput(f"the model called sys.exit({error.code!r})") from None
         except Exception as error:
@@ -168,24 +185,22 @@ def _texts(values: Sequence[Any], encode: Any, bad: dict[int, Exception]) -> lis
     return texts
 
 
-def call(
-    model: Predictor, columns: Sequence[Column], inputs: Sequence[Input], outputs: Sequence[Output]
-) -> list[Column]:
-    """One call of the model: its outputs, by column. `columns`: of values in the order of `inputs`."""
-    found = _columns(model.predict(_frame(columns, inputs)), [item.name for item in outputs], len(columns[0]))
-    return [_typed(values, item.type) for values, item in zip(found, outputs)]
+def call(model: Predictor, columns: Sequence[Column], contract: Contract) -> list[Column]:
+    """One call of the model: its outputs, by column. `columns`: the values of the job's inputs, n of each."""
+    data = given.argument(columns, contract.feeds, contract.nulls)
+    # Versions of MLflow before 2.6 know no parameters.
+    params: dict[str, Any] = {"params": dict(contract.params)} if contract.params else {}
+    found = columns_of(model.predict(data, **params), contract.outputs, len(columns[0]))
+    return [typed(values, item.type) for values, item in zip(found, contract.outputs)]
 
 
-def costs_of(ask: CostMethod, columns: Sequence[Column], inputs: Sequence[Input]) -> Array:
+def costs_of(ask: CostMethod, columns: Sequence[Column], contract: Contract) -> Array:
     """What the model says that each row costs: n positive numbers."""
-    found, rows = np.asarray(ask(_frame(columns, inputs)), np.float64), len(columns[0])
+    found = np.asarray(ask(given.argument(columns, contract.feeds, contract.nulls)), np.float64)
+    rows = len(columns[0])
     if found.shape != (rows,) or not (np.isfinite(found) & (found > 0)).all():
         raise BadShape(f"the model's costs for {rows} rows are not as many positive numbers")
     return found
-
-
-def _frame(columns: Sequence[Column], inputs: Sequence[Input]) -> pd.DataFrame:
-    return pd.DataFrame({item.name: given.series(values, item) for item, values in zip(inputs, columns)})
 
 
 def cost_method(model: Any) -> Optional[CostMethod]:
@@ -198,64 +213,3 @@ def cost_method(model: Any) -> Optional[CostMethod]:
 
 def _out_of_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError) or "out of memory" in str(error).lower()
-
-
-def _typed(values: Any, kind: str) -> Column:
-    """An array where its type is the one of the result's column; else plain values.
-
-    A copy in any case: a model may give back the same array at each call, with other values.
-    """
-    array = values.to_numpy() if isinstance(values, pd.Series) else values
-    exact = isinstance(array, np.ndarray) and kind in EXACT and array.dtype == EXACT[kind] and array.ndim == 1
-    if exact and not isinstance(array, np.ma.MaskedArray):
-        return np.array(array)
-    _refuse_blurred(array, kind)
-    # NumPy makes plain integers of nanoseconds; pandas keeps what they are.
-    moments = isinstance(array, np.ndarray) and array.dtype.kind == "M"
-    return list(pd.Series(array).tolist() if moments else values.tolist() if hasattr(values, "tolist") else values)
-
-
-def _refuse_blurred(array: Any, kind: str) -> None:
-    """Large integers that pandas made floats of, since a neighbour is missing, lose digits that they keep apart."""
-    floats = isinstance(array, np.ndarray) and array.dtype.kind == "f" and len(array) > 1
-    if floats and kind.partition("[")[0] in ("integer", "bigint", "jsonb"):
-        with np.errstate(invalid="ignore"):
-            if (np.abs(array) >= exact_below(array.dtype)).any():
-                raise BadOutput("the model returned large numbers in floating point where its signature says integers")
-
-
-def _columns(result: Any, names: Sequence[str], rows: int) -> list[Any]:
-    """The model's answer as columns in the order of `names`, each of `rows` values."""
-    if isinstance(result, dict):
-        result = pd.DataFrame(result)
-    if isinstance(result, (pd.DataFrame, pd.Series)):
-        _refuse_another_order(result.index)
-    if isinstance(result, pd.DataFrame):
-        if len(names) == 1 and len(result.columns) == 1 and _may_be(result.columns[0], names[0]):
-            columns: list[Any] = [result.iloc[:, 0]]
-        elif set(names) <= set(result.columns) and not result.columns.duplicated().any():
-            columns = [result[name] for name in names]
-        else:
-            raise BadShape(f"the model returned columns {list(result.columns)}, its signature says {list(names)}")
-    elif len(names) == 1 and isinstance(result, (list, tuple, pd.Series, pd.Index, np.ndarray)):
-        columns = [result]
-    elif isinstance(result, np.ndarray) and result.ndim == 2 and result.shape[1] == len(names):
-        columns = [result[:, number] for number in range(len(names))]
-    else:
-        raise BadShape(f"the model returned {type(result).__name__}, its signature says columns {list(names)}")
-    wrong = {len(column) for column in columns} - {rows}
-    if wrong:
-        raise BadShape(f"the model returned {wrong.pop()} rows for {rows}; it must return one for each")
-    return columns
-
-
-def _may_be(found: Any, name: str) -> bool:
-    """Whether a single column is the one of the signature: by its name, unless one of them has none."""
-    return found == name or not isinstance(found, str) or name == UNNAMED
-
-
-def _refuse_another_order(index: pd.Index[Any]) -> None:
-    """A model that sorts its rows gives them back with the index that says so; they are taken in order."""
-    order = pd.RangeIndex(len(index))
-    if not index.equals(order) and set(index) == set(order):
-        raise BadShape("the model returned its rows in another order than it was given them; sort them back")

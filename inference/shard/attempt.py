@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ SQL = queries.load("shard/attempt")
 DEFAULTS: dict[str, Any] = {
     "source": {"connection": "predictions", "schema": "public", "where": None, "cursor": None, "changes": "hash"},
     "sizes": {"chunk_rows": 2048, "chunk_bytes": 8_388_608, "batch_rows": None, "rows_per_second": None},
-    "model": {"allow_pickle": False},
+    "model": {"allow_pickle": False, "outputs": (), "nulls": "quarantine"},
     "max_parallel_shards": 2,
 }
 
@@ -56,6 +57,8 @@ class Work:
     memory_kills: int  # of earlier attempts
     digest: str
     allow_pickle: bool
+    nulls: str  # what a NULL means in a tensor
+    params: dict[str, Any]
     signature: Signature
     page_timeout: str  # as Postgres reads it
     batch_seconds: float
@@ -107,7 +110,11 @@ def begin(connection: Connection, run_id: int, generation: int, number: int) -> 
         memory_kills=row["memory_kills"],
         digest=run["digest"],
         allow_pickle=definition["model"]["allow_pickle"],
-        signature=Signature.from_json(run["inputs"], run["outputs"]),
+        nulls=definition["model"]["nulls"],
+        params=json.loads(definition["source"].get("answers", "{}")).get("params", {}),
+        signature=Signature.from_json(run["inputs"], run["outputs"], run["params"]).named(
+            definition["model"]["outputs"], "the model"
+        ),
         page_timeout=run["page_timeout"],
         batch_seconds=run["batch_seconds"],
         rows_per_second=(definition["sizes"]["rows_per_second"] or math.inf) / definition["max_parallel_shards"],

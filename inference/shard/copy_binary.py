@@ -23,8 +23,8 @@ RESULTS = {"boolean": "?", "integer": ">i4", "bigint": ">i8", "real": ">f4", "do
 # Type of a source column and NumPy type of the model's input, where every value means the same in both. The driver
 # reads a float4 by its shortest decimal form, which is another number in double precision: that pair is not here.
 AS_SENT = {
-    ("bool", "bool"), ("int2", "int32"), ("int2", "int64"), ("int2", "float64"), ("int4", "int32"), ("int4", "int64"),
-    ("int4", "float64"), ("int8", "int64"), ("float4", "float32"), ("float8", "float64"),
+    ("bool", "bool"), ("int2", "int16"), ("int2", "int32"), ("int2", "int64"), ("int2", "float64"), ("int4", "int32"),
+    ("int4", "int64"), ("int4", "float64"), ("int8", "int64"), ("float4", "float32"), ("float8", "float64"),
 }  # fmt: skip
 
 
@@ -66,7 +66,7 @@ class Layout:
         return HEADER + records.tobytes() + TRAILER
 
 
-def of_inputs(kinds: Sequence[str], dtypes: Sequence[str], hashed: bool) -> Optional[Layout]:
+def of_inputs(kinds: Sequence[str], dtypes: Sequence[Optional[str]], hashed: bool) -> Optional[Layout]:
     """How a page of numbers is sent; None unless each input is one that the model is given as it is sent.
 
     kinds: of the source's columns; dtypes: NumPy's, of the model's inputs; hashed: whether an input hash is sent too.

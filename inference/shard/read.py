@@ -13,16 +13,16 @@ from psycopg2 import sql
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DataError, ProgrammingError
 
-from ..base import queries, signature, source
+from ..base import matching, queries, source
 from ..base.bisect import bisect
 from ..base.database import PREDICTIONS, Databases
 from ..base.pooler import require_session
-from ..base.queries import column, expression, fill
+from ..base.queries import column, fill
 from ..base.source import Column
 from ..base.work_names import input_names, key_names
 from ..errors import RetryableError, SourceError, WorkLost
 from ..scoring.rows import HASH, Chunk, Lost, Rows, join, quarantined
-from . import copy_binary
+from . import copy_binary, sent_keys
 from .attempt import Work, taken_over
 from .attempt import session as work_session
 from .casts import read_exactly
@@ -50,6 +50,7 @@ class Reader:
             self._there = Session(databases, work.source["connection"], read_exactly, work.page_timeout)
         self._columns: dict[str, Column] = {}
         self._layout: Optional[copy_binary.Layout] = None  # of pages whose inputs all have a fixed size
+        self._null_is_nan = True  # for a column of floats
         self._octets_left = 0  # of the chunk that is being read
         self._fixed_octets = source.FIXED_OCTETS * len(work.source["inputs"])  # of a row of such inputs
 
@@ -57,13 +58,15 @@ class Reader:
         """From the committed cursor to the end of the shard. Raises ModelError if the source has changed since plan."""
         session = self._there or self._here
         self._columns = session.attempt(self._describe)
-        signature.match(
-            self._work.signature, self._columns, self._work.source["inputs"], f"{self._work.shard}: the model"
+        names = self._work.source["inputs"]
+        made = matching.match(
+            self._work.signature, self._columns, names, f"{self._work.shard}: the model", self._work.nulls
         )
-        kinds = [self._columns[name].kind for name in self._work.source["inputs"]]
-        declared = {item.name: item.dtype for item in self._work.signature.inputs}
-        dtypes = [declared[name] for name in self._work.source["inputs"]]
-        self._layout = copy_binary.of_inputs(kinds, dtypes, self._work.source["changes"] != "none")
+        kinds = [self._columns[name].kind for name in names]
+        self._layout = copy_binary.of_inputs(
+            kinds, matching.dtypes(made, len(names)), self._work.source["changes"] != "none"
+        )
+        self._null_is_nan = self._work.nulls == "nan" or made[0].input.shape is None
         after, shard = self._work.shard.cursor, self._work.shard
         while after < shard.last:
             chunk = self._chunk(after, min(after + self._work.sizes["chunk_rows"], shard.last))
@@ -208,7 +211,7 @@ class Reader:
             **self._joined(relation),
             "hash": column("input_hash", "w") if kept else source.input_hash(section, self._columns, alias),
             "inputs": sql.SQL(", ").join(
-                _sent(self._columns[name], column(number, alias))
+                self._sent(self._columns[name], column(number, alias))
                 for name, number in zip(section["inputs"], self._inputs)
             ),
         }
@@ -282,33 +285,12 @@ class Reader:
         bounds = {"after": after, "upto": upto}
         if self._there is None:
             return self._here, {"work": self._list, "selected": sql.SQL(SQL["selected"])}, bounds
-        keys = self._here.attempt(lambda connection: self._keys(connection, self._list, bounds))
-        relation, values = self._relation(keys)
+        keys = self._here.attempt(lambda connection: sent_keys.read(connection, self._list, self._names, bounds))
+        types = [self._columns[name].type for name in self._work.source["key"]]
+        relation, values = sent_keys.relation(keys, self._names, types)
         return self._there, relation, {**bounds, **values}
 
-    def _keys(self, connection: Connection, work: sql.Composable, bounds: dict[str, Any]) -> list[tuple[Any, ...]]:
-        keys = sql.SQL(", ").join(fill("{name}::text", name=column(name, "w")) for name in self._names)
-        parts = {"work": work, "keys": keys}
-        return [tuple(row) for row in queries.run(connection, SQL["keys"], parts, **bounds)]
-
-    def _relation(self, keys: list[tuple[Any, ...]]) -> tuple[dict[str, sql.Composable], dict[str, Any]]:
-        """The keys as a relation in the source's database, and what it binds."""
-        columns = list(zip(*keys)) or [()] * (1 + len(self._names))
-        values = {"ordinals": list(columns[0])}
-        values.update({name: list(column) for name, column in zip(self._names, columns[1:])})
-        types = [self._columns[name].type for name in self._work.source["key"]]
-        relation = fill(
-            SQL["sent_keys"],
-            keys=sql.SQL(", ").join(
-                fill("{name}::{type} AS {name}", name=column(name), type=expression(kind))
-                for name, kind in zip(self._names, types)
-            ),
-            arrays=sql.SQL(", ").join(sql.SQL(f"%({name})s::text[]") for name in self._names),
-            names=queries.columns(self._names),
-        )
-        return {"work": relation, "selected": sql.SQL("true")}, values
-
-
-def _sent(one: Column, value: sql.Composable) -> sql.Composable:
-    """A number as the model gets it: a missing float is NaN there."""
-    return fill(SQL["nan"], value=value) if one.kind.startswith("float") else value
+    def _sent(self, one: Column, value: sql.Composable) -> sql.Composable:
+        """A number as the model gets it: a missing float is NaN in a DataFrame."""
+        missing = self._null_is_nan and one.kind.startswith("float")
+        return fill(SQL["nan"], value=value) if missing else value

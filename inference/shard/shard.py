@@ -11,11 +11,13 @@ from contextlib import closing
 from typing import Optional
 
 from ..base.database import PREDICTIONS, Databases
+from ..base.matching import feeds
+from ..base.mlmodel import complete
 from ..errors import Interrupted
 from ..scoring import memory
 from ..scoring.batch_size import DEFAULT, BatchSize
 from ..scoring.deadline import Deadline
-from ..scoring.predict import Predictor, Scorer
+from ..scoring.predict import Contract, Predictor, Scorer
 from ..scoring.rows import Chunk, Scored
 from ..scoring.stopping import stopping
 from . import attempt
@@ -69,7 +71,8 @@ def _pipe(databases: Databases, task: Work, load: Callable[[Work], Predictor], s
         writing = threads.submit(_write, Writer(databases, task), before, after, progress)
         try:
             deadline = Deadline(task.batch_seconds)
-            scorer = Scorer(load(task), task.signature, task.source["inputs"], _batch_size(task), deadline, trial)
+            model = load(task)
+            scorer = Scorer(model, _contract(task, model), _batch_size(task), deadline, trial)
             progress.begin(memory.reset_peak())
             complete = _score(scorer, before, after, stop)
         except Closed:  # the writer failed and says why
@@ -86,6 +89,11 @@ def _pipe(databases: Databases, task: Work, load: Callable[[Work], Predictor], s
         raise Interrupted(
             f"{task.shard}: stopped by a signal; everything scored is committed, a retry goes on from there"
         )
+
+
+def _contract(task: Work, model: Predictor) -> Contract:
+    made = feeds(complete(task.signature.inputs, model), task.source["inputs"], f"{task.shard}: the model")
+    return Contract(made, task.signature.outputs, task.nulls, task.params)
 
 
 def _batch_size(task: Work) -> BatchSize:

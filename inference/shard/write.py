@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection
 from ..base import queries
 from ..base.bisect import bisect
 from ..base.database import Databases, write_words
-from ..base.signature import Output
+from ..base.outputs import Output
 from ..scoring.copy_text import NULL, encoder, escape
 from ..scoring.rows import Column, Lost, Rows, Scored, hash_of, join, plain, quarantined
 from .attempt import SQL, Work, identity, taken_over

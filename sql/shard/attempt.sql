@@ -1,7 +1,7 @@
 -- The progress of one shard. Whoever holds the latest attempt may move the cursor, and nobody else.
 
 -- name: run
-SELECT r.job, r.state, r.generation, r.definition, r.dense, r.inputs_kept, m.digest, m.inputs, m.outputs,
+SELECT r.job, r.state, r.generation, r.definition, r.dense, r.inputs_kept, m.digest, m.inputs, m.outputs, m.params,
        coalesce(r.definition #>> '{{timeouts,page}}', '5min') AS page_timeout,
        extract(epoch FROM CAST(coalesce(r.definition #>> '{{timeouts,batch}}', '10min') AS interval))::float8
            AS batch_seconds

@@ -51,11 +51,3 @@ coalesce({value}, 'NaN')
 
 -- name: selected
 w.ordinal > %(after)s AND w.ordinal <= %(upto)s AND NOT w.duplicate
-
--- For a source in another database: the keys travel as text, the form that they have there.
--- name: keys
-SELECT w.ordinal, {keys} FROM {work} w
-WHERE w.ordinal > %(after)s AND w.ordinal <= %(upto)s AND NOT w.duplicate ORDER BY w.ordinal;
-
--- name: sent_keys
-(SELECT ordinal, {keys} FROM unnest(%(ordinals)s::bigint[], {arrays}) AS sent (ordinal, {names}))

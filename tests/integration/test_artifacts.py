@@ -22,7 +22,7 @@ from inference.errors import ModelError, Unavailable
 from inference.models import artifact
 from inference.models.environment import ensure
 from inference.models.mlflow_rest import Registry, Version
-from inference.shard import command
+from inference.scoring import load
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 ROOT = Path(__file__).parents[2]
@@ -133,7 +133,7 @@ def test_a_link_among_the_files_is_refused(folder: Path, tmp_path: Path) -> None
     with pytest.raises(ModelError, match="model file weights is a link; log the file itself"):
         digest(path)
     with pytest.raises(ModelError, match="is a link"):
-        command.load_files("given", allow_pickle=False)
+        load.load("given", allow_pickle=False)
 
 
 def test_files_that_are_not_those_that_were_planned_are_not_loaded(folder: Path) -> None:
@@ -143,7 +143,7 @@ def test_files_that_are_not_those_that_were_planned_are_not_loaded(folder: Path)
     (path / "requirements.txt").write_text("pandas\nother")
 
     with pytest.raises(ModelError, match="are not as planned"):
-        command.load_files(found, allow_pickle=False)
+        load.load(found, allow_pickle=False)
 
 
 RENAMED = """
@@ -180,7 +180,7 @@ def test_a_renamed_pickle_is_refused_before_an_older_mlflow_would_load_it(tmp_pa
     found = digest(path)
     shutil.copytree(path, folder / "models" / found)
     with pytest.raises(ModelError, match=r"loaded by unpickling, which model\.allow_pickle of its job does not allow"):
-        command.load_files(found, allow_pickle=False)
+        load.load(found, allow_pickle=False)
     assert not marker.exists()
 
     environment = {**os.environ, "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"}

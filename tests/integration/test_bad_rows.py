@@ -18,7 +18,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from inference.base.database import Databases
-from inference.base.signature import Input, Output, Signature
+from inference.base.outputs import Output
+from inference.base.signature import Input, Signature
 from inference.errors import CheckFailed
 from services.postgres import Postgres
 from tests.integration.test_sources import other as other

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from inference.base.database import Databases
-from inference.base.signature import Output, Signature
+from inference.base.outputs import Output
+from inference.base.signature import Signature
 from inference.errors import ConfigurationError, SourceError, Unavailable
 from inference.planning import plan
 from inference.publishing import publish

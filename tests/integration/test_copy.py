@@ -9,7 +9,8 @@ from typing import Any
 import pandas as pd
 
 from inference.base.database import Databases
-from inference.base.signature import Output, Signature
+from inference.base.outputs import Output
+from inference.base.signature import Signature
 from tests.stub import TEXT, Pipeline, create_messages, job, predictions
 
 MOMENT = datetime.datetime(2024, 1, 2, 3, 4, 5, 678901)

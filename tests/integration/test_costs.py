@@ -22,7 +22,8 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from inference.base.database import Databases
-from inference.base.signature import Input, Output, Signature
+from inference.base.outputs import Output
+from inference.base.signature import Input, Signature
 from inference.shard.session import Session
 from tests.stub import TEXT, Digest, Pipeline, create_messages, job, register, sql
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from inference.base.database import Databases
-from inference.base.signature import Output, Signature
+from inference.base.outputs import Output
+from inference.base.signature import Signature
 from inference.errors import CheckFailed
 from inference.operations import quarantine
 from inference.publishing import check

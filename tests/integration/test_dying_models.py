@@ -11,11 +11,11 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 
 from inference.base.database import Databases
+from inference.base.root import ROOT
 from inference.errors import PermanentError, ProcessDied, RetryableError
 from inference.models.mlflow_rest import Registry
 from inference.planning.plan import Planned
-from inference.runners import runner, venv
-from inference.shard import trial
+from inference.runners import deaths, runner, venv
 from tests.dying_process import DEATHS
 from tests.stub import Pipeline, counts, create_messages, digest, job, predictions, sql
 
@@ -26,7 +26,9 @@ ROWS, CHUNK, BATCH = 60, 20, 8
 def dying(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The runner `venv`, with the stub's process in place of the model's environment."""
     python = tmp_path / "python"
-    python.write_text(f'#!/bin/sh\nshift 2\nexec {sys.executable} -m tests.dying_process "$@"\n')
+    python.write_text(
+        f'#!/bin/sh\nshift 2\ncd {ROOT}\nPYTHONPATH={ROOT} exec {sys.executable} -m tests.dying_process "$@"\n'
+    )
     python.chmod(0o755)
     monkeypatch.setattr(venv, "prepare", lambda registry, model: python)
 
@@ -75,8 +77,8 @@ def test_the_row_that_a_process_dies_on_is_quarantined_and_the_others_are_scored
     assert {key: row["digest"] for key, row in predictions(databases).items()} == {
         number: digest(f"message {number}") for number in range(1, ROWS + 1) if number != 30
     }
-    ((deaths, attempts),) = sql(databases, "SELECT deaths, attempt FROM prediction.shard")
-    assert (deaths, attempts) == ((0, 1) if death == "sys.exit" else (3, 4))
+    ((died, attempts),) = sql(databases, "SELECT deaths, attempt FROM prediction.shard")
+    assert (died, attempts) == ((0, 1) if death == "sys.exit" else (3, 4))
     if death != "sys.exit":
         assert "The next attempt notes what it calls the model with" in caplog.text
         assert "The next attempt tries the 8 rows from ordinal 29 on one by one" in caplog.text
@@ -103,7 +105,7 @@ def test_several_culprits_side_by_side_and_apart(databases: Databases) -> None:
 def test_a_model_that_dies_on_every_row_fails_the_run_and_silences_nothing(
     databases: Databases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trial, "MOST", 2)
+    monkeypatch.setattr(deaths, "MOST", 2)
     pipeline, run = planned(databases, {number: f"exit 3 {number}" for number in range(1, ROWS + 1)})
 
     with pytest.raises(PermanentError, match=r"exit code 3.* So it did on 3 rows, each by itself: it is the model"):

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from inference.base.database import Databases
-from inference.base.signature import Output, Signature
+from inference.base.outputs import Output
+from inference.base.signature import Signature
 from inference.errors import SourceError
 from inference.schema.run import fail
 from services.postgres import Postgres

@@ -226,7 +226,8 @@ def test_a_client_that_was_stopped_in_a_write_is_ended_by_the_watchdog(
     planned = pipeline.plan()
     python = tmp_path / "python"
     python.write_text(
-        f"#!/bin/sh\necho $$ >{tmp_path}/pid\nexport STUB_STOP=copy STUB_LOG={tmp_path}/scored\n"
+        f"#!/bin/sh\ncd {ROOT}\nexport PYTHONPATH={ROOT} STUB_STOP=copy STUB_LOG={tmp_path}/scored\n"
+        f"echo $$ >{tmp_path}/pid\n"
         f'exec {sys.executable} -m tests.shard_process "$5" "$7" "$9"\n'
     )
     python.chmod(0o755)

@@ -10,9 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from inference.base import signature
+from inference.base import mlmodel
 from inference.base.database import Databases
-from inference.errors import CheckFailed
+from inference.base.outputs import Output
+from inference.base.signature import Signature
+from inference.errors import ModelError
 from tests.stub import Pipeline, counts, job, predictions, sql
 
 ROWS = 150
@@ -28,16 +30,16 @@ def rows(databases: Databases) -> pd.DataFrame:
     return frame.assign(label=np.digitize(frame["a"] + frame["b"] / 3, [-0.4, 0.4]))
 
 
-def parsed(outputs: list[dict[str, Any]]) -> signature.Signature:
+def parsed(outputs: list[dict[str, Any]]) -> Signature:
     inputs = [{"type": "double", "name": name, "required": True} for name in ("a", "b")]
-    return signature.parse({"inputs": json.dumps(inputs), "outputs": json.dumps(outputs)}, "m")
+    return mlmodel.parse({"inputs": json.dumps(inputs), "outputs": json.dumps(outputs)}, "m")
 
 
 def tensor(dtype: str, *shape: int) -> dict[str, Any]:
     return {"type": "tensor", "tensor-spec": {"dtype": dtype, "shape": [-1, *shape]}}
 
 
-def published(databases: Databases, model: Any, declared: signature.Signature) -> list[Any]:
+def published(databases: Databases, model: Any, declared: Signature) -> list[Any]:
     """What stands in the table after a run in pages and batches of other sizes than the source, by key."""
     sizes = {"chunk_rows": 64, "batch_rows": 48}
     pipeline = Pipeline(databases, job(cost="1", source__inputs=["a", "b"], sizes=sizes), model, declared)
@@ -69,14 +71,14 @@ def test_a_classifier_of_scikit_learn(
         pip_requirements=["scikit-learn"],
     )
     model = mlflow.pyfunc.load_model(str(tmp_path / "m"))
-    declared = signature.parse(model.metadata.signature.to_dict(), "m")
+    declared = mlmodel.parse(model.metadata.signature.to_dict(), "m")
 
     found = published(databases, model, declared)
 
     if function == "predict":
         assert found == expected.tolist()
     else:
-        assert declared.outputs == (signature.Output("prediction", "double precision[]", True),)
+        assert declared.outputs == (Output("prediction", "double precision[]", True, CLASSES),)
         assert expected.shape == (ROWS, CLASSES)
         assert np.allclose(found, expected, rtol=1e-12, atol=0)  # BLAS may differ in the last digit by size of batch
 
@@ -112,24 +114,42 @@ def test_answers_in_the_shapes_of_xgboost_and_lightgbm(databases: Databases, row
             return values[[places[pair] for pair in zip(data["a"], data["b"], strict=True)]]
 
     declared = parsed([tensor(dtype, *values.shape[1:])])
-    assert declared.outputs == (signature.Output("prediction", kind, True),)
+    assert [(item.name, item.type) for item in declared.outputs] == [("prediction", kind)]
 
     found = published(databases, Model(), declared)
 
     assert np.array(found, values.dtype).tolist() == values.tolist()  # `real` comes back as its shortest decimal
 
 
-def test_a_sparse_matrix_fails_the_run_and_says_so(databases: Databases, rows: pd.DataFrame) -> None:
-    """R2. Nothing is published, and the message names what the model returned."""
+@pytest.mark.parametrize("library", ["scipy", "torch"])
+def test_sparse_matrices_and_tensors_are_arrays(databases: Databases, rows: pd.DataFrame, library: str) -> None:
+    """R2."""
+    import torch
     from scipy.sparse import csr_matrix
 
     class Model:
         def predict(self, data: pd.DataFrame) -> Any:
-            return csr_matrix(np.ones((len(data), CLASSES)))
+            values = np.column_stack([data["a"], np.zeros(len(data)), data["b"]])
+            return csr_matrix(values) if library == "scipy" else torch.tensor(values)
 
-    pipeline = Pipeline(
-        databases, job(cost="1", source__inputs=["a", "b"]), Model(), parsed([tensor("float64", CLASSES)])
-    )
-    with pytest.raises(CheckFailed, match=r"BadShape \(the model returned csr_matrix, its signature says columns"):
+    found = published(databases, Model(), parsed([tensor("float64", CLASSES)]))
+
+    assert found == [[a, 0, b] for a, b in zip(rows["a"], rows["b"], strict=True)]
+
+
+def test_an_array_of_another_library_fails_the_run_at_the_first_call(databases: Databases, rows: pd.DataFrame) -> None:
+    """R2: not after every row has been tried."""
+    import torch
+
+    calls: list[int] = []
+
+    class Model:
+        def predict(self, data: pd.DataFrame) -> Any:
+            calls.append(len(data))
+            return torch.ones(len(data), dtype=torch.bfloat16)
+
+    pipeline = Pipeline(databases, job(cost="1", source__inputs=["a", "b"]), Model(), parsed([tensor("float64")]))
+    with pytest.raises(ModelError, match=r"^the model returned Tensor, which NumPy cannot hold: .*BFloat16"):
         pipeline.run()
+    assert len(calls) == 1
     assert predictions(databases) == {}

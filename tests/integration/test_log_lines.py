@@ -20,6 +20,7 @@ from tests.stub import create_messages, job, sql
 ROOT = Path(__file__).parents[2]
 SHARD = """#!{interpreter}
 import sys
+sys.path.insert(0, {root!r})
 from inference.shard import command as shard_command, shard
 from tests.stub import Digest
 
@@ -50,7 +51,7 @@ class CommandLine:
             job(runner="venv", sizes__shard_rows=100).model_dump_json(by_alias=True)
         )
         self.interpreter = folder / "python"
-        self.interpreter.write_text(SHARD.format(interpreter=sys.executable, broken=broken))
+        self.interpreter.write_text(SHARD.format(interpreter=sys.executable, broken=broken, root=str(ROOT)))
         self.interpreter.chmod(0o755)
         self.environment = {
             **os.environ, **server.env(), **databases.environment("predictions"), "PYTHONPATH": str(ROOT),

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from inference.base.database import Databases
-from inference.base.signature import Input, Output, Signature
+from inference.base.outputs import Output
+from inference.base.signature import Input, Signature
 from tests.stub import Pipeline, job, sql
 
 ROOT = Path(__file__).parents[2]

@@ -10,7 +10,9 @@ import pandas as pd
 import pytest
 
 from inference.base.database import Databases
-from inference.base.signature import _INPUTS, Input, Output, Signature
+from inference.base.mlmodel import DTYPES
+from inference.base.outputs import Output
+from inference.base.signature import Input, Signature
 from inference.shard import copy_binary, read
 from services.postgres import Postgres
 from tests.stub import Pipeline, counts, job, sql
@@ -22,7 +24,7 @@ INPUTS = {
 }  # fmt: skip
 OUTPUTS = {"a": "boolean", "b": "integer", "c": "bigint", "d": "real", "e": "double precision"}
 SIGNATURE = Signature(
-    tuple(Input(name, kind, _INPUTS[kind][1], False) for name, (_, kind) in INPUTS.items()),
+    tuple(Input(name, kind, DTYPES[kind], False) for name, (_, kind) in INPUTS.items()),
     tuple(Output(name, kind, False) for name, kind in OUTPUTS.items()),
 )
 ROWS = [

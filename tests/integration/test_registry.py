@@ -21,7 +21,8 @@ import yaml
 from inference.base import state_folder
 from inference.base.database import Databases
 from inference.base.digest import digest
-from inference.base.signature import Input, Output, Signature
+from inference.base.outputs import Output
+from inference.base.signature import Input, Signature
 from inference.errors import ConfigurationError, InferenceError, ModelError, Unavailable
 from inference.models import artifact, model_version
 from inference.models.artifact import Artifact

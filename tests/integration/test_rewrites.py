@@ -202,7 +202,7 @@ def test_a_row_that_is_edited_then_deleted_and_inserted_again_while_plan_looks(
 
     def then_delete(connection: Any, block: str, *parts: Any, **values: Any) -> Any:
         result = run(connection, block, *parts, **values)
-        if block == planning.worklist.SQL["create_work"]:
+        if block == planning.work_list.SQL["create_work"]:
             sql(databases, "DELETE FROM message WHERE id = 7")
         return result
 

@@ -14,7 +14,8 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from inference.base.database import Databases, code
-from inference.base.signature import Output, Signature
+from inference.base.outputs import Output
+from inference.base.signature import Signature
 from inference.errors import ConfigurationError, TakenOver
 from inference.jobs.request import Request
 from inference.models.model_version import Model

@@ -13,7 +13,7 @@ from inference.base.database import Databases
 from inference.errors import RequestError, TakenOver, WorkLost
 from inference.planning.plan import Planned
 from inference.publishing import check, publish
-from inference.schema import job_tables
+from inference.schema import work_tables
 from inference.schema.run import fail
 from inference.shard import shard
 from services.postgres import Postgres
@@ -173,7 +173,7 @@ def test_release_during_a_discard_says_that_the_run_is_over(
     databases, held = pipeline.databases, pipeline.run(publish="hold").run_id
 
     lost = meanwhile(
-        monkeypatch, job_tables, "drop_work",
+        monkeypatch, work_tables, "drop_work",
         lambda: publish.discard(databases, held), lambda: publish.release(databases, held),
     )  # fmt: skip
 

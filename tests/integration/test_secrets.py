@@ -34,6 +34,7 @@ SECRETS = (DATABASE_PASSWORD, MLFLOW_PASSWORD)
 PERSON = "Jane Planted of Elm Street 7"
 SHARD = """#!INTERPRETER
 import sys
+sys.path.insert(0, "ROOT")
 from pathlib import Path
 import pandas as pd
 from inference.shard import command as shard_command
@@ -91,7 +92,9 @@ def world(
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", MLFLOW_PASSWORD)
     monkeypatch.setenv("INFERENCE_STATE", str(tmp_path / "state"))
     interpreter = tmp_path / "python"
-    interpreter.write_text(SHARD.replace("SEEN", str(found.seen)).replace("INTERPRETER", sys.executable))
+    interpreter.write_text(
+        SHARD.replace("SEEN", str(found.seen)).replace("INTERPRETER", sys.executable).replace("ROOT", str(ROOT))
+    )
     interpreter.chmod(0o755)
     monkeypatch.setattr(venv, "prepare", lambda registry, planned: interpreter)
     register(found.databases)

@@ -15,7 +15,8 @@ from sqlalchemy import text
 
 from inference.base import database
 from inference.base.database import Databases
-from inference.base.signature import Input, Output, Signature
+from inference.base.outputs import Output
+from inference.base.signature import Input, Signature
 from inference.errors import JobError, ModelError, PermanentError, RequestError, SourceError, Unavailable
 from inference.schema import migrate
 from services.postgres import Postgres

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from inference.base.database import Databases
-from inference.base.signature import Input, Output, Signature
+from inference.base.outputs import Output
+from inference.base.signature import Input, Signature
 from services.postgres import Postgres
 from tests.stub import TEXT, Digest, Pipeline, Printed, counts, create_messages, job, predictions, printing, sql
 

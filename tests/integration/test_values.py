@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
-from inference.base import signature
+from inference.base import mlmodel
 from inference.base.database import Databases
 from inference.errors import ModelError
 from inference.models.environment import BuildError, ensure, find_interpreter
@@ -154,7 +154,7 @@ def test_arrays_and_json_from_postgres_to_the_model(
     for number, row in enumerate([right, *({**right, name: bad} for name, bad in wrong.items())]):
         names = ", ".join(f"CAST(:{name} AS {COLUMNS[name][0] if name in COLUMNS else 'jsonb'})" for name in row)
         sql(databases, f"INSERT INTO message VALUES ({number}, {names})", **row)
-    parsed = signature.parse(declared, "m")
+    parsed = mlmodel.parse(declared, "m")
     model = mlflow.pyfunc.load_model(str(tmp_path / "model"))
     pipeline = Pipeline(databases, job(cost="1", source__inputs=list(right)), model, parsed)
 
@@ -186,4 +186,4 @@ def test_an_array_of_other_items_is_refused_by_plan(databases: Databases, kind: 
     declared = {"inputs": json.dumps([array(item, "text")]), "outputs": json.dumps([{"type": "string", "name": "y"}])}
 
     with pytest.raises(ModelError, match=rf"input 'text' is {said}; the source's column is {re.escape(kind)}, and"):
-        Pipeline(databases, job(cost="1"), None, signature.parse(declared, "m")).plan()
+        Pipeline(databases, job(cost="1"), None, mlmodel.parse(declared, "m")).plan()

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from inference.base.database import Databases
-from inference.base.signature import Input, Output, Signature
+from inference.base.outputs import Output
+from inference.base.signature import Input, Signature
 from inference.errors import ModelError
 from inference.shard import shard
 from tests.stub import TEXT, Digest, Pipeline, counts, create_messages, digest, job, predictions, register, sql

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from inference.base.signature import Input, Output, Signature
+from inference.base.outputs import Output
+from inference.base.signature import Input, Signature
 from inference.errors import ModelError
 from inference.scoring.conformance import Asked, equal, longer, same_length
 
@@ -30,7 +31,7 @@ class Model:
 
 def check(score: Callable[[list[Any]], Any], signature: Signature = TEXT, tolerance: float = 1e-5) -> None:
     example = EXAMPLE if signature is TEXT else [(2.5,), (-1.0,)]
-    Asked(Model(score), signature, tolerance).check(example)
+    Asked(Model(score), signature, tolerance, {}).check(example)
 
 
 def standardised(values: list[float]) -> Any:
@@ -88,7 +89,7 @@ class Costly(Model):
 
 
 def test_costs_of_each_row_alone_conform() -> None:
-    Asked(Costly(lengths), TEXT, 1e-5).check(EXAMPLE)
+    Asked(Costly(lengths), TEXT, 1e-5, {}).check(EXAMPLE)
 
 
 @pytest.mark.parametrize(
@@ -102,7 +103,7 @@ def test_costs_of_each_row_alone_conform() -> None:
 )
 def test_costs_that_are_not_of_each_row_are_named(told: Callable[[list[Any]], Any], message: str) -> None:
     with pytest.raises(ModelError, match=message):
-        Asked(Costly(told), TEXT, 1e-5).check(EXAMPLE)
+        Asked(Costly(told), TEXT, 1e-5, {}).check(EXAMPLE)
 
 
 def test_numbers_may_differ_by_the_declared_tolerance() -> None:

@@ -72,7 +72,7 @@ def test_unknown_fields_are_ignored_at_every_depth_and_missing_ones_have_their_d
     ("section", "field", "value", "said"),
     [
         ("sizes", "chunk_rows", 0, "chunk_rows: 0: Input should be greater than or equal to 1"),
-        ("model", "alias", "??", "alias: '??': String should match pattern '^[A-Za-z][A-Za-z0-9_-]{0,99}$'"),
+        ("model", "alias", "??", "alias: '??': an alias consists of letters, digits, underscores and hyphens"),
         ("notify", "on_failure", [{"arguments": {"token": "secret"}}], "on_failure.0.notifier: Field required"),
         ("kubernetes", "node_selector", 3, "node_selector: 3: Input should be a valid dictionary"),
     ],

@@ -16,8 +16,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inference.base.outputs import Output
+from inference.scoring.answers import columns_of, typed
 from inference.scoring.copy_text import BadOutput, encoder, escape
-from inference.scoring.predict import _columns, _typed
 
 UTC = datetime.timezone.utc
 KST = datetime.timezone(datetime.timedelta(hours=9))
@@ -138,9 +139,13 @@ RESULTS: list[tuple[Any, list[str], list[list[Any]]]] = [
 ]
 
 
+def outputs(names: list[str]) -> list[Output]:
+    return [Output(name, "jsonb", True) for name in names]
+
+
 @pytest.mark.parametrize(("result", "names", "wanted"), RESULTS)
 def test_every_shape_of_answer_becomes_columns(result: Any, names: list[str], wanted: list[list[Any]]) -> None:
-    assert [_typed(column, "any") for column in _columns(result, names, 2)] == wanted
+    assert [typed(column, "jsonb") for column in columns_of(result, outputs(names), 2)] == wanted
 
 
 # Answers of a model with these outputs for two rows, and what is said of them.
@@ -156,18 +161,22 @@ NO_ANSWERS: list[tuple[Any, list[str], str]] = [
     (pd.DataFrame({"a": [1, 2]}, index=[1, 0]), ["a"], "its rows in another order"),
     (pd.Series([1, 2])[::-1], ["a"], "its rows in another order"),
     (pd.DataFrame({"a": [1, 2, 3]}), ["a"], "returned 3 rows for 2"),
-    (np.array([[1, 2, 3], [4, 5, 6]]), ["a", "b"], "returned ndarray"),
+    (
+        np.array([[1, 2, 3], [4, 5, 6]]),
+        ["a", "b"],
+        r"shape \('n', 3\), its signature says columns \['a', 'b'\]",
+    ),
 ]
 
 
 @pytest.mark.parametrize(("result", "names", "wanted"), NO_ANSWERS, ids=lambda item: repr(item)[:20])
 def test_an_answer_that_could_be_read_in_two_ways_is_refused(result: Any, names: list[str], wanted: str) -> None:
     with pytest.raises(BadOutput, match=wanted):
-        _columns(result, names, 2)
+        columns_of(result, outputs(names), 2)
 
 
 def test_what_is_masked_is_null_and_not_what_lies_under_the_mask() -> None:
-    assert _typed(np.ma.array([1, 2], mask=[False, True]), "bigint") == [1, None]
+    assert typed(np.ma.array([1, 2], mask=[False, True]), "bigint") == [1, None]
 
 
 def copied(field: str) -> str | None:

@@ -36,9 +36,10 @@ def stages_by_name(path: Path) -> dict[str, str | None]:
     """The stage behind each name by which a module takes blocks: `SQL` is its own, `other.SQL` another module's."""
     found = {"SQL": own_stage(path)}
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("inference"):
+        if isinstance(node, ast.ImportFrom) and (node.level or (node.module or "").startswith("inference")):
+            start = path.parents[node.level - 1] if node.level else CODE.parent
+            folder = start.joinpath(*(node.module or "").split(".")) if node.module else start
             for item in node.names:
-                folder = CODE.parent / str(node.module).replace(".", "/")
                 if item.name == "SQL":
                     found["SQL"] = own_stage(folder.with_suffix(".py"))
                 elif (folder / f"{item.name}.py").exists():

@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
-from inference.base.signature import Input, Output, Signature, complete, match, parse
+from inference.base.matching import match
+from inference.base.mlmodel import complete, parse
+from inference.base.outputs import Output
+from inference.base.signature import Input, Signature
 from inference.base.source import Column
 from inference.errors import ModelError
 
@@ -51,9 +54,13 @@ def array(items: dict[str, Any], name: str = "values") -> dict[str, Any]:
         ({"type": "map", "values": {"type": "double"}, "name": "chances"}, Output("chances", "jsonb", True)),
         ({"type": "any", "name": "answer"}, Output("answer", "jsonb", True)),
         (tensor("float64", -1), Output("prediction", "double precision", True)),
-        (tensor("float32", -1, 384, name="embedding"), Output("embedding", "real[]", True)),
+        (tensor("float32", -1, 384, name="embedding"), Output("embedding", "real[]", True, 384)),
         (tensor("int64", -1), Output("prediction", "bigint", True)),
-        (tensor("bool", -1, 2), Output("prediction", "boolean[]", True)),
+        (tensor("float64", -1, 1), Output("prediction", "double precision", True, 1)),
+        (tensor("float32", -1, -1), Output("prediction", "real[]", True)),
+        ({"type": "double", "name": 0}, Output("0", "double precision", True)),
+        ({"type": "double", "name": True}, Output("True", "double precision", True)),
+        (tensor("bool", -1, 2), Output("prediction", "boolean[]", True, 2)),
         (tensor("str", -1), Output("prediction", "text", True)),
     ],
     ids=lambda value: value.type if isinstance(value, Output) else value["type"],
@@ -90,7 +97,7 @@ def test_inputs_that_older_code_stored_are_completed_by_the_loaded_model() -> No
     chances = {"type": "map", "values": {"type": "long"}, "name": "chances", "required": True}
     inputs = [*TEXT, array({"type": "double"}, "weights"), chances]
     whole = parsed([{"type": "string"}], inputs)
-    stored, outputs = map(json.loads, whole.to_json())
+    stored, outputs, _ = map(json.loads, whole.to_json())
     old = [{key: value for key, value in item.items() if key != "declared"} for item in stored]
     model = SimpleNamespace(metadata=SimpleNamespace(signature=SimpleNamespace(inputs=Schema(json.dumps(inputs)))))
 
@@ -145,7 +152,10 @@ def test_json_that_would_have_to_hold_bytes_or_moments_is_refused() -> None:
 
 @pytest.mark.parametrize("signature", [None, {}, {"inputs": json.dumps(TEXT)}, {"outputs": json.dumps(TEXT)}])
 def test_a_model_without_a_whole_signature_is_refused(signature: dict[str, Any] | None) -> None:
-    with pytest.raises(ModelError, match=r"intent version 3: has no signature .*infer_signature"):
+    with pytest.raises(
+        ModelError,
+        match=r"^intent version 3: has no (outputs in its )?signature, .*models sign intent .*infer_sig",
+    ):
         parse(signature, "intent version 3")
 
 
@@ -155,10 +165,13 @@ def test_a_model_without_a_whole_signature_is_refused(signature: dict[str, Any] 
         ([{"type": "string"}, {"type": "long"}], "outputs: several without names; return a DataFrame"),
         ([{"type": "string", "name": "é" * 32}], "longer than 63 bytes, which Postgres would cut"),
         ([{"type": "string", "name": "a\0b"}], "longer than 63 bytes|no name"),
-        ([tensor("float32", -1, 3, 224, name="image")], "output 'image': there is no column type for"),
-        ([tensor("complex64", -1)], "output 'prediction': there is no column type for"),
-        ([tensor("uint8", -1)], "output 'prediction': there is no column type for"),
-        ([tensor("float16", -1, 3, name="p")], "output 'p': there is no column type for .*float16"),
+        (
+            [tensor("float32", -1, 3, 224, name="image")],
+            "output 'image': there is no column type for a tensor of shape",
+        ),
+        ([tensor("complex64", -1)], "output 'prediction': there is no column type for a tensor of complex64"),
+        ([tensor("uint8", -1)], "output 'prediction': there is no column type for a tensor of uint8"),
+        ([tensor("float16", -1, 3, name="p")], "output 'p': there is no column type for a tensor of float16"),
         ([{"type": "sparkml_vector", "name": "v"}], "output 'v': there is no column type for"),
     ],
 )
@@ -169,11 +182,26 @@ def test_an_output_that_is_no_column_is_refused_by_name(outputs: list[dict[str, 
 
 
 @pytest.mark.parametrize(
-    "item", [tensor("float64", -1, 4), {"type": "string"}, {"type": "sparkml_vector", "name": "v"}]
+    ("item", "words"),
+    [
+        ({"type": "sparkml_vector", "name": "v"}, "input 'v' is of type 'sparkml_vector', which is not supported"),
+        (tensor("float16", -1, 4), r"input \(unnamed\) is a tensor of float16, which no column holds"),
+        (tensor("uint8", -1, 28, 28, name="image"), "input 'image' is a tensor of uint8, which no column holds"),
+        (
+            tensor("float32", -1, 3, 224, 224),
+            r"is a tensor of shape \(-1, 3, 224, 224\), and a row of a table can give",
+        ),
+        (tensor("float32", 1, 4), r"is a tensor of shape \(1, 4\): it takes 1 rows at a time and no other number"),
+    ],
 )
-def test_an_input_that_is_no_named_column_is_refused(item: dict[str, Any]) -> None:
-    with pytest.raises(ModelError, match=r"inputs must be named columns of type boolean, integer, .*input example"):
+def test_an_input_that_no_column_is_is_refused(item: dict[str, Any], words: str) -> None:
+    with pytest.raises(ModelError, match=f"^intent version 3: .*{words}"):
         parsed([{"type": "string"}], [item])
+
+
+def test_several_inputs_of_which_one_has_no_name_are_refused() -> None:
+    with pytest.raises(ModelError, match="inputs: some have no name"):
+        parsed([{"type": "string"}], [*TEXT, {"type": "double"}])
 
 
 def column(kind: str) -> Column:

@@ -70,7 +70,7 @@ def _container(job: Job, image: str, arguments: Sequence[str]) -> dict[str, Any]
         "image": image,
         "imagePullPolicy": "IfNotPresent",  # by digest, so what is present is right
         "args": list(arguments),
-        "env": [*plain, *_connections(job)],
+        "env": [*plain, *_passed(job), *_connections(job)],
         "resources": {"requests": resources, "limits": resources},
         "securityContext": {
             "allowPrivilegeEscalation": False,
@@ -86,6 +86,15 @@ def _connections(job: Job) -> list[dict[str, Any]]:
     keys = ["AIRFLOW_CONN_" + connection.upper() for connection in sorted({PREDICTIONS, job.source.connection})]
     secret = job.kubernetes.secret
     return [{"name": key, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}} for key in keys]
+
+
+def _passed(job: Job) -> list[dict[str, Any]]:
+    """What `model.environment.pass` names is taken from the same secret, where it has such a key."""
+    secret = job.kubernetes.secret
+    return [
+        {"name": key, "valueFrom": {"secretKeyRef": {"name": secret, "key": key, "optional": True}}}
+        for key in job.model.environment.pass_
+    ]
 
 
 def _half(memory: str) -> str:
