@@ -9,6 +9,7 @@ from __future__ import annotations
 import bz2
 import lzma
 import pickletools
+import re
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -16,8 +17,7 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-# `mlflow.sklearn` also with skops, whose list of trusted types stands in the model's own MLmodel; `mlflow.pytorch` also
-# with a .pt2, which `torch.export.load` unpickles: newer versions of MLflow look into it before, older ones do not.
+# `mlflow.sklearn` also with skops, whose list of trusted types stands in the model's own MLmodel.
 _FLAVOURS = {
     "mlflow.fastai", "mlflow.pmdarima", "mlflow.pytorch", "mlflow.shap", "mlflow.sklearn", "mlflow.statsmodels",
 }  # fmt: skip
@@ -28,9 +28,55 @@ _OPCODES = {ord(one.code) for one in pickletools.opcodes}
 _HEAD = 4096
 
 
+# Versions from which MLflow looks into a .pt2 before `torch.export.load` unpickles what is in it, and refuses all but
+# tensors: where unpickling is forbidden, and torch can tell.
+_LOOKS = (3, 17)
+_CAN_TELL = (2, 10)
+_EXPORTED = "model.pt2"
+
+# What somebody can do instead, by the module that loads the model.
+_ADVICE = {
+    "mlflow.sklearn": "MLflow's formats for scikit-learn, skops among them, all build the objects that the file names. "
+    "ONNX does not (skl2onnx, mlflow.onnx)",
+    "mlflow.pytorch": "Log it with serialization_format='pt2' and an input_example, with MLflow 3.17 and torch 2.10 or "
+    "newer, or log code that loads safetensors weights (mlflow.models.set_model)",
+    "mlflow.pyfunc.model": "Log it as code (python_model='model.py', which calls mlflow.models.set_model), with its "
+    "weights as an artifact that is no pickle",
+    "mlflow.lightgbm": "Log its Booster (model.booster_), which is a text",
+}
+
+
 def found(path: Path, flavors: dict[str, Any]) -> bool:
     """Whether the model in the folder `path` is loaded by unpickling."""
-    return _by_flavour(flavors) or any(_is_pickle(file) for file in path.rglob("*") if file.is_file())
+    looked_into = _looked_into(path, flavors)
+    files = (file for file in path.rglob("*") if file.is_file() and file not in looked_into)
+    return (_by_flavour(flavors) and not looked_into) or any(map(_is_pickle, files))
+
+
+def advice(flavors: dict[str, Any]) -> str:
+    """What to do about a model that is loaded by unpickling, beside allowing it."""
+    loader = str((flavors.get("python_function") or {}).get("loader_module") or "")
+    return _ADVICE.get(loader, "Log it as code with safetensors weights (mlflow.models.set_model)")
+
+
+def _looked_into(path: Path, flavors: dict[str, Any]) -> set[Path]:
+    """The file of an exported model of PyTorch, if MLflow itself looks into it before it is loaded."""
+    loader = str(flavors["python_function"].get("loader_module") or "")
+    file = path / str(flavors["python_function"].get("data") or "data") / _EXPORTED
+    if loader != "mlflow.pytorch" or not file.is_file():
+        return set()
+    pins = _pins(path / "requirements.txt")
+    mlflow, torch = pins.get("mlflow") or pins.get("mlflow-skinny"), pins.get("torch")
+    looks = mlflow is not None and mlflow >= _LOOKS and torch is not None and torch >= _CAN_TELL
+    return {file} if looks else set()
+
+
+def _pins(file: Path) -> dict[str, tuple[int, int]]:
+    """The first two numbers of each exact version in a file of requirements."""
+    if not file.is_file():
+        return {}
+    lines = re.findall(r"^([A-Za-z0-9._-]+)==(\d+)\.(\d+)", file.read_text(encoding="utf-8"), re.MULTILINE)
+    return {name.lower().replace("_", "-"): (int(major), int(minor)) for name, major, minor in lines}
 
 
 def _by_flavour(flavors: dict[str, Any]) -> bool:

@@ -9,40 +9,32 @@ from __future__ import annotations
 import json
 import logging
 import os
-import subprocess
 import sys
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from inference import pipeline
-from inference.base import log_lines, state_folder
+from inference.base import log_lines
 from inference.base.database import Databases, passing, remedy, said
-from inference.base.root import ROOT
-from inference.cli import db, image, maintenance, terminal
+from inference.cli import db, image, maintenance, models, terminal
 from inference.cli.options import JOBS, Folder, JobName, Json, RunId, find
 from inference.errors import InferenceError, JobError, PermanentError, RequestError, Unavailable
 from inference.jobs import job as jobs_module
 from inference.jobs.job import Job
 from inference.jobs.request import Request, parse
-from inference.models import environment, logged, model_version
-from inference.models.mlflow_rest import Registry
-from inference.models.packages import PackagesError
 from inference.operations import metrics, quarantine, status
 from inference.publishing import publish as publishing
-from inference.runners import venv
 from inference.schema import migrate
 from inference.schema.lease import Caller
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help=__doc__, rich_markup_mode=None, pretty_exceptions_enable=False
 )
-models_app = typer.Typer(no_args_is_help=True, help="Registered models and their environments.")
 quarantine_app = typer.Typer(no_args_is_help=True, help="Rows that a model could not score.")
 app.add_typer(db.app, name="db")
-app.add_typer(models_app, name="models")
+app.add_typer(models.app, name="models")
 app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(image.app, name="image")
 app.add_typer(maintenance.app)
@@ -200,39 +192,6 @@ def release(run_id: RunId) -> None:
 def discard(run_id: RunId) -> None:
     """End a held run without publishing it."""
     print(publishing.discard(Databases(), run_id))
-
-
-@models_app.command("prepare", epilog="Example: python -m inference models prepare intent")
-def models_prepare(name: JobName, folder: Folder = JOBS) -> None:
-    """Fetch the model that a job's alias means now, and make its environment, ahead of the first run."""
-    job, registry = find(name, folder), Registry()
-    databases = Databases()
-    migrate.require(databases)
-    found = model_version.resolve(databases, registry, job.model.name, job.model.alias, job.model.allow_pickle)
-    print(f"{found}: {venv.prepare(registry, found)}")
-
-
-@models_app.command("register", epilog="Example: python -m inference models register examples/keyword --name keyword")
-def models_register(
-    folder: Annotated[Path, typer.Argument(help="Folder with train.py and requirements.txt.")],
-    name: Annotated[str, typer.Option(help="Name in the registry.")],
-    alias: Annotated[str, typer.Option(help="Alias to move to the new version.")] = "champion",
-    data: Annotated[Path | None, typer.Option(help="Data to train on, passed on as --data.")] = None,
-) -> None:
-    """Train a model in an environment of its own requirements, register the version, move the alias."""
-    for needed in ("train.py", "requirements.txt"):
-        if not (folder / needed).is_file():
-            raise RequestError(f"{folder}: has no {needed}; a model's folder holds train.py and requirements.txt")
-    try:
-        requirements = logged.requirements(folder / "requirements.txt")
-    except PackagesError as error:
-        raise RequestError(f"{folder}: {error}") from None
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    runtime = ROOT / "inference" / "requirements.txt"
-    python = environment.ensure(version, requirements, state_folder.folder(), runtime, print)
-    command = [str(python), str(folder / "train.py"), "--name", name, "--alias", alias]
-    command += ["--data", str(data)] if data else []
-    raise typer.Exit(subprocess.run(command, check=False).returncode)
 
 
 @quarantine_app.command("list", epilog="Example: python -m inference quarantine list intent --json")

@@ -10,6 +10,7 @@ from inference.base.database import Databases
 from inference.cli.options import JOBS, Folder
 from inference.images import image
 from inference.jobs import job as jobs_module
+from inference.models import reference
 from inference.models.mlflow_rest import Registry
 from inference.schema import migrate
 
@@ -23,11 +24,11 @@ def build(
     folder: Folder = JOBS,
 ) -> None:
     """Build a version's image, check that it keeps the contract, and record it with the version in MLflow."""
-    name, reference = image.parse(model)
+    name, wanted = reference.parse(model)
     jobs = [job for job in jobs_module.load_all(folder)[0].values() if job.model.name == name]
     databases = Databases()
     migrate.require(databases)
-    found, built = image.build(databases, Registry(), name, reference, jobs, torch)
+    found, built = image.build(databases, Registry(), name, wanted, jobs, torch)
     print(f"{found}: {built.name} ({built.id})")
 
 

@@ -19,7 +19,7 @@ from inference.base import queries
 from inference.base.database import PREDICTIONS, Databases
 from inference.base.digest import digest
 from inference.base.protocol import PROTOCOL
-from inference.errors import ModelError, RequestError
+from inference.errors import ModelError
 from inference.images import build_context, conformance_check, docker_engine
 from inference.jobs.job import Job
 from inference.models import artifact, runtime
@@ -31,14 +31,6 @@ NAME, ID = "inference.image", "inference.image_id"  # tags of the model version
 NUMBER = "inference.protocol"  # a tag as well, and a label of the image: by which protocol its code works with workers
 CODE = "inference.code"  # label of the image: the digest of the code that it carries
 log = logging.getLogger(__name__)
-
-
-def parse(text: str) -> tuple[str, str]:
-    """MODEL, MODEL@ALIAS or MODEL:VERSION as name and reference."""
-    match = re.fullmatch(r"([^@:/]+)(?:@([A-Za-z][\w-]*)|:(\d+))?", text)
-    if not match:
-        raise RequestError(f"{text!r} is no model; write MODEL, MODEL@ALIAS or MODEL:VERSION, such as intent@champion")
-    return match[1], match[2] or match[3] or "champion"
 
 
 def build(

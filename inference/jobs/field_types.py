@@ -150,6 +150,17 @@ def _alias(text: str) -> str:
     return text
 
 
+def _version_or_alias(text: str) -> str:
+    if not text.isdigit():
+        return _alias(text)
+    if not re.fullmatch(r"[1-9][0-9]{0,17}", text):
+        raise ValueError("a version is a number from 1 on")
+    return text
+
+
+VersionOrAlias = Annotated[
+    str, StringConstraints(min_length=1, max_length=255), AfterValidator(plain), AfterValidator(_version_or_alias)
+]
 Alias = Annotated[str, StringConstraints(min_length=1, max_length=255), AfterValidator(plain), AfterValidator(_alias)]
 _Scalar = bool | int | float | str
 Param = _Scalar | list[_Scalar]

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from inference.errors import RequestError
-from inference.jobs.field_types import explain, plain
+from inference.jobs.field_types import VersionOrAlias, explain, plain
 
 KeyText = Annotated[str, StringConstraints(max_length=1000), AfterValidator(plain)]
 
@@ -24,7 +24,7 @@ class Request(BaseModel):
         "predicted. key_range: every row from `key_from` to `key_to`, again. replay: rows in quarantine "
         "that were marked for replay.",
     )
-    model: Annotated[str, StringConstraints(pattern=r"^([A-Za-z][A-Za-z0-9_-]{0,99}|[1-9]\d{0,17})$")] | None = Field(
+    model: VersionOrAlias | None = Field(
         None, description="A version (3) or an alias (challenger) instead of the job's alias."
     )
     row_limit: int | None = Field(

@@ -86,14 +86,31 @@ def _download(registry: Registry, version: Version, target: str) -> Path:
     return Path(path)
 
 
+@dataclass(frozen=True)
+class Environment:
+    """What a version runs on, and whether loading it unpickles."""
+
+    python_version: str
+    requirements: tuple[str, ...]
+    pickled: bool
+
+
 def read(path: Path, version: Version) -> Artifact:
     """Signature, environment and kind of the files in `path`."""
-    try:
-        content = yaml.safe_load((path / "MLmodel").read_text(encoding="utf-8"))
-        flavor = content["flavors"]["python_function"]
-    except (OSError, KeyError, TypeError, yaml.YAMLError):
-        raise ModelError(f"{version}: is no model of the pyfunc flavour; log it with mlflow.pyfunc.log_model") from None
-    _refuse_outside(flavor, version)
+    content, environment = _content(path, version), environment_of(path, version)
+    hinted = bool(content.get("is_signature_from_type_hint"))
+    return Artifact(
+        digest=path.name,
+        python_version=environment.python_version,
+        requirements=environment.requirements,
+        signature=mlmodel.parse(content.get("signature"), str(version), hinted),
+        pickled=environment.pickled,
+    )
+
+
+def environment_of(path: Path, version: Version) -> Environment:
+    """What the files in `path` say that they run on. Raises ModelError if they do not, or if it cannot be honoured."""
+    content = _content(path, version)
     try:
         environment = yaml.safe_load((path / "python_env.yaml").read_text(encoding="utf-8"))
         python = str(environment["python"])
@@ -105,15 +122,27 @@ def read(path: Path, version: Version) -> Artifact:
             f"{version}: has no python_env.yaml and requirements.txt that say what it runs on ({error}); log it with "
             "mlflow.pyfunc.log_model, which writes them"
         ) from None
-    return Artifact(
-        digest=path.name,
-        python_version=python,
-        requirements=requirements,
-        signature=mlmodel.parse(
-            content.get("signature"), str(version), bool(content.get("is_signature_from_type_hint"))
-        ),
-        pickled=pickles.found(path, content["flavors"]),
-    )
+    return Environment(python, requirements, pickles.found(path, content["flavors"]))
+
+
+def unpickled(path: Path) -> str:
+    """What to say of a version that is loaded by unpickling. `path`: of its files, which may be gone."""
+    try:
+        flavors = yaml.safe_load((path / "MLmodel").read_text(encoding="utf-8"))["flavors"]
+    except (OSError, KeyError, TypeError, yaml.YAMLError):
+        flavors = {}
+    return f"is loaded by unpickling, which can run any code. {pickles.advice(flavors)}"
+
+
+def _content(path: Path, version: Version) -> dict[str, Any]:
+    """The MLmodel file. Raises ModelError if it is none, or leads out of the folder."""
+    try:
+        content: dict[str, Any] = yaml.safe_load((path / "MLmodel").read_text(encoding="utf-8"))
+        flavor = content["flavors"]["python_function"]
+    except (OSError, KeyError, TypeError, yaml.YAMLError):
+        raise ModelError(f"{version}: is no model of the pyfunc flavour; log it with mlflow.pyfunc.log_model") from None
+    _refuse_outside(flavor, version)
+    return content
 
 
 def _refuse_outside(flavor: dict[str, Any], version: Version) -> None:

@@ -13,6 +13,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 from inference.errors import ConfigurationError, ModelError, Unavailable
+from inference.models import mlflow_access
 
 
 @dataclass(frozen=True)
@@ -43,11 +44,7 @@ class Registry:
         self.address = given.rstrip("/")
         self.public_address = public(self.address)
         self._session = requests.Session()
-        user = os.environ.get("MLFLOW_TRACKING_USERNAME")
-        if user:
-            self._session.auth = (user, os.environ.get("MLFLOW_TRACKING_PASSWORD", ""))
-        # As MLflow's own client has it, which fetches the files.
-        self._authority = os.environ.get("MLFLOW_TRACKING_SERVER_CERT_PATH") or None
+        mlflow_access.prepare(self._session)
         retry = Retry(
             retries,
             backoff_factor=1,
@@ -63,24 +60,28 @@ class Registry:
         place: dict[str, Any] = {"params": values} if method == "GET" else {"json": values}
         try:
             url = f"{self.address}/api/2.0/mlflow/{path}"
-            response = self._session.request(method, url, timeout=(5, 30), verify=self._authority, **place)
+            response = self._session.request(method, url, timeout=(5, 30), **place)
         except OSError as error:  # of requests; a file of certificates that is not there is a plain one
             raise Unavailable(
                 f"MLflow at {self.public_address} does not answer: {public(_cause(error))}. Is the server up, and is "
                 "MLFLOW_TRACKING_URI right?"
             ) from None
         if response.status_code >= 500:
-            raise Unavailable(f"MLflow at {self.public_address} answers {response.status_code} to {path}; see its log")
+            raise Unavailable(
+                f"MLflow at {self.public_address} answers {response.status_code} to {path}{_said(response)}; "
+                "see its log"
+            )
         if response.status_code in (401, 403):
             raise ConfigurationError(
-                f"MLflow at {self.public_address} answers {response.status_code} to {path}: check "
-                "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, and what that user may do"
+                f"MLflow at {self.public_address} answers {response.status_code} to {path}{_said(response)}. If that "
+                "is about who asks: check MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "
+                "MLFLOW_TRACKING_TOKEN, and what that user may do"
             )
         content = _json(response)
         if not isinstance(content, dict):
             raise Unavailable(
-                f"MLflow at {self.public_address} answers {response.status_code} without JSON to {path}; "
-                "is that address an MLflow server?"
+                f"MLflow at {self.public_address} answers {response.status_code} without JSON to {path}"
+                f"{_said(response)}; is that address an MLflow server?"
             )
         if response.status_code >= 400:
             raise ModelError(f"MLflow at {self.public_address}: {content.get('message', response.status_code)}")
@@ -107,6 +108,19 @@ class Registry:
         found = self.call("GET", "model-versions/get-download-uri", name=version.name, version=version.version)
         return str(found["artifact_uri"])
 
+    def file(self, version: Version, path: str) -> str:
+        """The text of one file of a version, which the server passes on. Raises ModelError if it does not."""
+        values = {"name": version.name, "version": version.version, "path": path}
+        try:
+            url = f"{self.address}/model-versions/get-artifact"
+            response = self._session.get(url, params=values, timeout=(5, 30))
+        except OSError as error:
+            raise Unavailable(f"MLflow at {self.public_address} does not answer: {public(_cause(error))}") from None
+        if response.status_code != 200:
+            raise ModelError(f"{version}: MLflow has no file {path!r} of it{_said(response)}")
+        response.encoding = "utf-8"
+        return response.text
+
     def tags(self, version: Version) -> dict[str, str]:
         """The tags of a version."""
         found = self.call("GET", "model-versions/get", name=version.name, version=version.version)
@@ -123,6 +137,11 @@ class Registry:
 def public(text: str) -> str:
     """Without the user and the password of an address."""
     return re.sub(r"//\S*@", "//", text)
+
+
+def _said(response: requests.Response) -> str:
+    words = mlflow_access.reason(response)
+    return f", and says: {words}" if words else ""
 
 
 def _json(response: requests.Response) -> Any:

@@ -59,8 +59,8 @@ def resolve(databases: Databases, registry: Registry, name: str, reference: str,
     model = meet(databases, registry, registry.resolve(name, reference))
     if model.artifact.pickled and not allow_pickle:
         raise ModelError(
-            f"{model}: is loaded by unpickling, which can run any code. Log it as code with safetensors weights "
-            "(mlflow.models.set_model), or set model.allow_pickle: true in the job file if you trust who logged it."
+            f"{model}: {artifact.unpickled(state_folder.model_folder(model.artifact.digest))}. Or set "
+            "model.allow_pickle: true in the job file, if you trust who logged it"
         )
     return model
 
@@ -104,7 +104,7 @@ def _find(connection: Connection, version: Version) -> Model | None:
     row = queries.run(connection, SQL["find"], **values).mappings().first()
     if row is None:
         return None
-    judged = row["params"] is not None
+    judged = row["params"] is not None and all("declared" in item for item in row["inputs"])
     return Model(row["model_id"], version, _artifact(dict(row)), judged=judged)
 
 

@@ -167,12 +167,13 @@ def test_an_alias_becomes_a_fetched_version_with_a_whole_row(
     assert (found.version, found.artifact) == (Version("shout", "1", source, runs[0]), expected)
     rows = sql(databases, "SELECT model_id, name, version, digest, mlflow_run_id, artifact, python_version, "
                           "requirements, inputs, outputs, pickled FROM prediction.model")  # fmt: skip
+    column = {"declared": None, "shape": None, "label": None, "hinted": False}
     assert rows == [
         (
             found.model_id, "shout", "1", path.name, runs[0], source, python_version(), requirements,
-            [{"name": "text", "type": "string", "dtype": "object", "required": True, "declared": None},
-             {"name": "age", "type": "long", "dtype": "int64", "required": False, "declared": None}],
-            [{"name": "prediction", "type": "text", "required": True}], False,
+            [{"name": "text", "type": "string", "dtype": "object", "required": True, **column},
+             {"name": "age", "type": "long", "dtype": "int64", "required": False, **column}],
+            [{"name": "prediction", "type": "text", "required": True, "width": None, "part_of": None}], False,
         )
     ]  # fmt: skip
     assert sorted(item.name for item in path.parent.iterdir()) == [path.name]  # and nothing half fetched
@@ -261,7 +262,9 @@ def test_a_pickle_is_refused_unless_the_job_allows_it(databases: Databases, regi
 
 
 def test_a_model_without_a_signature_is_refused_and_gets_no_row(databases: Databases, registry: Registry) -> None:
-    with pytest.raises(ModelError, match=r"^unsigned version 1: has no signature with inputs and outputs"):
+    with pytest.raises(
+        ModelError, match=r"^unsigned version 1: has no signature, .*models sign unsigned --example FILE"
+    ):
         resolve(databases, registry, "unsigned")
 
     assert sql(databases, "SELECT FROM prediction.model") == []
@@ -356,26 +359,35 @@ def test_a_server_that_is_down_is_named_at_once_without_a_password(
 
 
 HTML = b"<html>Welcome to nginx</html>"
+WHO = (
+    "If that is about who asks: check MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN, "
+    "and what that user may do"
+)
 
 
 @pytest.mark.parametrize(
     ("answer", "error", "said"),
     [
-        ((500, "text/html", HTML), Unavailable, "answers 500 to registered-models/alias; see its log"),
+        ((500, "text/html", HTML), Unavailable,
+         "answers 500 to registered-models/alias, and says: Welcome to nginx; see its log"),
         ((503, "application/json", b'{"message": "later"}'), Unavailable,
-         "answers 503 to registered-models/alias; see its log"),
+         "answers 503 to registered-models/alias, and says: later; see its log"),
+        ((500, "text/plain", b""), Unavailable, "answers 500 to registered-models/alias; see its log"),
         ((200, "text/html", HTML), Unavailable,
-         "answers 200 without JSON to registered-models/alias; is that address an MLflow server?"),
+         "answers 200 without JSON to registered-models/alias, and says: Welcome to nginx; is that address an MLflow "
+         "server?"),
         ((404, "text/html", HTML), Unavailable,
-         "answers 404 without JSON to registered-models/alias; is that address an MLflow server?"),
+         "answers 404 without JSON to registered-models/alias, and says: Welcome to nginx; is that address an MLflow "
+         "server?"),
         ((200, "application/json", b'["ok"]'), Unavailable,
          "answers 200 without JSON to registered-models/alias; is that address an MLflow server?"),
-        ((401, "text/plain", b"You are not authenticated."), ConfigurationError,
-         "answers 401 to registered-models/alias: check MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, "
-         "and what that user may do"),
-        ((403, "application/json", b'{"message": "Permission denied"}'), ConfigurationError,
-         "answers 403 to registered-models/alias: check MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, "
-         "and what that user may do"),
+        ((401, "text/plain", b"\nYou are not authenticated.\r\nPlease see ..."), ConfigurationError,
+         f"answers 401 to registered-models/alias, and says: You are not authenticated.. {WHO}"),
+        ((403, "text/plain", b"Invalid Host header - possible DNS rebinding attack detected"), ConfigurationError,
+         "answers 403 to registered-models/alias, and says: Invalid Host header - possible DNS rebinding attack "
+         f"detected. {WHO}"),
+        ((403, "text/plain", b"see http://boss:geheim@proxy/" + b"x" * 500), ConfigurationError,
+         f"answers 403 to registered-models/alias, and says: see http://proxy/{'x' * 283}.... {WHO}"),
     ],
 )  # fmt: skip
 def test_a_server_that_is_not_well_or_no_mlflow_is_told_apart(
@@ -385,6 +397,7 @@ def test_a_server_that_is_not_well_or_no_mlflow_is_told_apart(
     error: type[InferenceError],
     said: str,
 ) -> None:
+    """F20: the server's own reason is told, in one line."""
     address, server = answering
     server["answer"] = answer
     monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "boss")
@@ -397,6 +410,87 @@ def test_a_server_that_is_not_well_or_no_mlflow_is_told_apart(
     assert server["asked"] == [
         ("/api/2.0/mlflow/registered-models/alias?name=shout&alias=champion", "Basic Ym9zczpnZWhlaW0=")
     ]
+
+
+FOUND = (200, "application/json", b'{"model_version": {"name": "shout", "version": "3", "source": "s3://x"}}')
+
+
+@pytest.mark.parametrize(
+    ("settings", "sent"),
+    [
+        ({"MLFLOW_TRACKING_TOKEN": "t0ken"}, "Bearer t0ken"),
+        ({"MLFLOW_TRACKING_TOKEN": "t0ken", "MLFLOW_TRACKING_USERNAME": "boss", "MLFLOW_TRACKING_PASSWORD": "geheim"},
+         "Basic Ym9zczpnZWhlaW0="),
+        ({"MLFLOW_TRACKING_TOKEN": "t0ken", "MLFLOW_TRACKING_USERNAME": "boss"}, "Bearer t0ken"),
+        ({}, None),
+    ],
+)  # fmt: skip
+def test_credentials_are_those_that_mlflows_own_client_sends(
+    monkeypatch: pytest.MonkeyPatch, answering: tuple[str, dict[str, Any]], tmp_path: Path, settings: dict[str, str],
+    sent: str | None,
+) -> None:  # fmt: skip
+    """F19: a token, for a server behind a proxy that knows no passwords."""
+    address, server = answering
+    server["answer"] = FOUND
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+
+    assert Registry(address).resolve("shout", "champion").version == "3"
+    assert [asked[1] for asked in server["asked"]] == [sent]
+    import mlflow
+
+    mlflow.MlflowClient(address).get_model_version_by_alias("shout", "champion")
+    assert [asked[1] for asked in server["asked"]][1] == sent
+
+
+def test_a_token_wins_over_a_password_of_netrc(
+    monkeypatch: pytest.MonkeyPatch, answering: tuple[str, dict[str, Any]], tmp_path: Path
+) -> None:
+    """F19."""
+    address, server = answering
+    server["answer"] = FOUND
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login other password wrong\n")
+    (tmp_path / ".netrc").chmod(0o600)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "t0ken")
+
+    Registry(address).resolve("shout", "champion")
+
+    assert [asked[1] for asked in server["asked"]] == ["Bearer t0ken"]
+
+
+def test_users_of_mlflows_own_file_are_known(
+    monkeypatch: pytest.MonkeyPatch, answering: tuple[str, dict[str, Any]], tmp_path: Path
+) -> None:
+    """F19, of the neighbour that MLflow's `login` writes."""
+    address, server = answering
+    server["answer"] = FOUND
+    (tmp_path / ".mlflow").mkdir()
+    text = "[mlflow]\nmlflow_tracking_username = boss\nmlflow_tracking_password = geheim\n"
+    (tmp_path / ".mlflow" / "credentials").write_text(text)
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    Registry(address).resolve("shout", "champion")
+
+    assert [asked[1] for asked in server["asked"]] == ["Basic Ym9zczpnZWhlaW0="]
+
+
+@pytest.mark.parametrize("name", ["MLFLOW_TRACKING_AWS_SIGV4", "MLFLOW_TRACKING_AUTH"])
+def test_an_authentication_that_this_client_does_not_know_is_named(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """F19: better than a request without credentials."""
+    monkeypatch.setenv(name, "true")
+
+    with pytest.raises(ConfigurationError, match=rf"^{name} is set, and this project's own client .* no such"):
+        Registry("http://127.0.0.1:9")
+
+
+@pytest.mark.parametrize("alias", ["2024-q4", "_prod", "운영", "v1-beta"])
+def test_any_alias_that_mlflow_allows_is_resolved(registry: Registry, alias: str) -> None:
+    """F23."""
+    registry.call("POST", "registered-models/alias", name="shout", alias=alias, version="2")
+
+    assert registry.resolve("shout", alias).version == "2"
 
 
 @pytest.mark.parametrize(

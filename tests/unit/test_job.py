@@ -66,6 +66,25 @@ WRONG: list[tuple[str, Any, str]] = [
     ("source.tabel", "x", "source.tabel: is no field of a job file; the fields are in docs/job-file.md"),
     ("model.alias", "a b", "model.alias: 'a b': an alias consists of letters, digits, underscores and hyphens"),
     ("model.alias", "3", "model.alias: '3': a bare number means a version, not an alias"),
+    ("model.alias", "Latest", "model.alias: 'Latest': MLflow reserves `latest` and `v` with a number"),
+    ("model.alias", "v12", "model.alias: 'v12': MLflow reserves `latest` and `v` with a number"),
+    ("model.alias", "a" * 256, "String should have at most 255 characters"),
+    ("model.environment", {"set": {"HF_TOKEN": "x"}}, "HF_TOKEN looks like the name of a secret, and a job file is no"),
+    ("model.environment", {"set": {"DB_PASSWORD": "x"}}, "DB_PASSWORD looks like the name of a secret"),
+    ("model.environment", {"set": {"OPENAI_API_KEY": "x"}}, "OPENAI_API_KEY looks like the name of a secret"),
+    ("model.environment", {"set": {"HTTPS_PROXY": "http://me:pw@proxy:3128"}}, "the address holds a password"),
+    ("model.environment", {"set": {"OMP_NUM_THREADS": "4"}}, "OMP_NUM_THREADS is set from resources.threads"),
+    ("model.environment", {"set": {"PYTHONPATH": "/x"}}, "PYTHONPATH belongs to the pipeline"),
+    ("model.environment", {"set": {"PGHOST": "/x"}}, "PGHOST belongs to the pipeline"),
+    ("model.environment", {"set": {"mlflow_allow_pickle_deserialization": "true"}}, "belongs to the pipeline"),
+    ("model.environment", {"set": {"two words": "x"}}, "String should match pattern"),
+    ("model.environment", {"set": {"N": 3}}, 'model.environment.set.N: write "3" in quotes'),
+    ("model.environment", {"pass": ["AIRFLOW_CONN_PREDICTIONS"]}, "AIRFLOW_CONN_PREDICTIONS belongs to the pipeline"),
+    ("model.environment", {"keep": ["X"]}, "model.environment.keep: is no field of a job file"),
+    ("model.outputs", ["a", "a"], "model: outputs: 'a' is listed twice"),
+    ("model.nulls", "drop", "model.nulls: 'drop': Input should be 'quarantine' or 'nan'"),
+    ("model.params", {"k": {"a": 1}}, "model.params.k"),
+    ("source.inputs", [f"c{n}" for n in range(1501)], "characters): Tuple should have at most 1500 items"),
     ("model.on_new_version", "ask", "Input should be 'new_rows' or 'rescore'"),
     ("model.allow_pickle", "yes", "model.allow_pickle: 'yes': Input should be a valid boolean"),
     ("schedule.cron", "61 * * * *", "schedule.cron: '61 * * * *': not a cron expression"),
@@ -311,3 +330,43 @@ def test_a_models_threads_follow_the_processors_of_its_container(resources: dict
     environment = settings(job(resources=resources))
 
     assert {environment[name] for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")} == {threads}
+
+
+@pytest.mark.parametrize("alias", ["2024-q4", "_prod", "운영", "v1-beta", "latest-2", "a" * 255])
+def test_aliases_are_those_of_mlflow(tmp_path: Path, alias: str) -> None:
+    """F23."""
+    content = yaml.safe_load(yaml.safe_dump(RIGHT))
+    content["model"]["alias"] = alias
+    path = tmp_path / "intent.yaml"
+    path.write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
+
+    assert load(path).model.alias == alias
+
+
+def test_variables_of_the_model_that_are_no_secrets_are_taken(tmp_path: Path) -> None:
+    """F27."""
+    content = yaml.safe_load(yaml.safe_dump(RIGHT))
+    variables = {"NLTK_DATA": "/data", "TOKENIZERS_PARALLELISM": "false", "KEYWORDS": "a,b", "http_proxy": "http://p:1"}
+    content["model"]["environment"] = {"set": variables, "pass": ["HF_TOKEN", "CUDA_VISIBLE_DEVICES"]}
+    path = tmp_path / "intent.yaml"
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+
+    job = load(path)
+
+    assert job.model.environment.set_ == variables
+    assert job.model.environment.pass_ == ("HF_TOKEN", "CUDA_VISIBLE_DEVICES")
+    assert job.model.answers == {"environment": variables}
+
+
+def test_too_many_inputs_are_said_in_one_short_line(tmp_path: Path) -> None:
+    """F24."""
+    content = yaml.safe_load(yaml.safe_dump(RIGHT))
+    content["source"]["inputs"] = [f"column_{number}" for number in range(1501)]
+    path = tmp_path / "intent.yaml"
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+
+    with pytest.raises(JobError) as raised:
+        load(path)
+
+    assert len(str(raised.value)) < 400
+    assert "at most 1500 items" in str(raised.value)
