@@ -64,7 +64,7 @@ def answered(answer: Any, kind: str, values: list[Any]) -> list[Optional[str]]:
     objects[:] = [None] * len(values)
     for number, value in enumerate(values):
         objects[number] = value
-    contract = Contract([Feed(Input("x", "string", "object", False), (0,))], [Output("y", kind, False)])
+    contract = Contract([Feed(Input("x", "string", "object", False), (0,), ("x",))], [Output("y", kind, False)])
     encode = encoder(kind)
     rows = Rows(np.arange(len(values)), None, [list(objects)])
     found: list[Optional[str]] = []

@@ -59,18 +59,21 @@ _CASTS = {
 FLOATS = ("float32", "float64")
 SQL = queries.load("base/matching")
 SHOWN = 8  # positions of a tensor that a message names
+LONGEST = 300  # characters of names that a message has
 
 
 @dataclass(frozen=True)
 class Feed:
-    """An input of the model, and the columns that it is made of, by their positions among the job's inputs.
+    """An input of the model, and the columns that it is made of.
 
-    fields: the names of an object's properties, where each has a column of its own.
+    columns: their positions among the job's inputs. names: their names. fields: whether they are the properties of an
+    object, each by its name.
     """
 
     input: Input
     columns: tuple[int, ...]
-    fields: tuple[str, ...] = ()
+    names: tuple[str, ...]
+    fields: bool = False
 
 
 def feeds(inputs: Sequence[Input], names: Sequence[str], model: str) -> list[Feed]:
@@ -99,7 +102,7 @@ def _one_tensor(item: Input, names: Sequence[str], model: str) -> Feed:
             f"{model}: takes a tensor of {width} value(s) a row, and source.inputs names {len(names)} columns. Name "
             f"{width} columns in the order of the tensor{array}"
         )
-    return Feed(item, tuple(range(len(names))))
+    return Feed(item, tuple(range(len(names))), tuple(names))
 
 
 def _by_position(inputs: Sequence[Input], names: Sequence[str], model: str) -> list[Feed]:
@@ -109,14 +112,14 @@ def _by_position(inputs: Sequence[Input], names: Sequence[str], model: str) -> l
         missing = {name for name, kind in properties.items() if kind.get("required", True)} - set(names)
         if missing:
             raise ModelError(f"{model}: needs a column {min(missing)!r} in source.inputs, or one jsonb column with all")
-        return [Feed(only, tuple(range(len(names))), tuple(names))]
+        return [Feed(only, tuple(range(len(names))), tuple(names), fields=True)]
     if len(names) != len(inputs):
         fields = f", or columns named like its fields: {', '.join(properties)}" if properties else ""
         raise ModelError(
             f"{model}: takes {len(inputs)} input(s) without names, and source.inputs names {len(names)}: "
             f"{_short(names)}. Name as many, in the order of the signature{fields}"
         )
-    return [Feed(item, (number,)) for number, item in enumerate(inputs)]
+    return [Feed(item, (number,), (names[number],)) for number, item in enumerate(inputs)]
 
 
 def _by_name(inputs: Sequence[Input], names: Sequence[str], model: str) -> list[Feed]:
@@ -133,7 +136,7 @@ def _by_name(inputs: Sequence[Input], names: Sequence[str], model: str) -> list[
             f"{model}: source.inputs: {min(unknown)!r} is no input of the model, which has: {_short(known)}"
         )
     of_name = {item.name: item for item in inputs}
-    return [Feed(of_name[name], (number,)) for number, name in enumerate(names)]
+    return [Feed(of_name[name], (number,), (name,)) for number, name in enumerate(names)]
 
 
 def match(
@@ -152,7 +155,7 @@ def match(
             _match_tensor(feed.input, named, inputs, model)
         elif feed.fields:
             properties = (feed.input.declared or {})["properties"]
-            for name, column in zip(feed.fields, named):
+            for name, column in zip(feed.names, named):
                 _match_column(_property(name, properties[name]), column, model)
         else:
             _match_column(feed.input, named[0], model)
@@ -174,6 +177,11 @@ def _property(name: str, kind: dict[str, Any]) -> Input:
 def _match_tensor(item: Input, named: Sequence[Column], inputs: Sequence[str], model: str) -> None:
     kinds = _TENSORS[item.dtype]
     array = len(named) == 1 and len(item.shape or ()) == 2 and named[0].kind.startswith("_")
+    if len(named) == 1 and not array and named[0].kind.startswith("_"):
+        raise ModelError(
+            f"{model}: column {named[0].name!r} is {named[0].type}, and the model takes one {item.dtype} a row. Name a "
+            "column with single values"
+        )
     for column in named:
         if (column.kind[1:] if array else column.kind) not in kinds:
             raise ModelError(_refused_tensor(item, column, named, inputs, model, array))
@@ -192,7 +200,8 @@ def _refused_tensor(
     target, price = _CASTS[item.dtype]
     target += "[]" if array else ""
     cast = ", ".join(
-        f'"{name}"::{target} AS "{name}"' if name in {one.name for one in named} else f'"{name}"' for name in inputs
+        f"{_quoted(name)}::{target} AS {_quoted(name)}" if name in {one.name for one in named} else _quoted(name)
+        for name in inputs
     )
     view = SQL["view"].format(view="...", columns=f"<key>, {cast}", relation="...")
     if len(inputs) > SHOWN:
@@ -202,6 +211,10 @@ def _refused_tensor(
         f"{said(_TENSORS[item.dtype])} exactly; nothing is cast silently. If that will do (it {price}), read a view: "
         f"{view}"
     )
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _match_column(item: Input, column: Column, model: str) -> None:
@@ -253,18 +266,21 @@ def dtypes(made: Sequence[Feed], count: int) -> list[Optional[str]]:
     return found
 
 
-def positions(made: Sequence[Feed], names: Sequence[str]) -> str:
+def positions(made: Sequence[Feed]) -> str:
     """Which column goes where, in words; empty where names decide."""
     if not by_position([feed.input for feed in made]):
         return ""
-    order = [names[number] for feed in made for number in feed.columns]
+    order = [name for feed in made for name in feed.names]
     if made[0].fields or len(order) == 1:
         return f"inputs from {_short(order)}"
-    numbered = [f"{number} {name}" for number, name in enumerate(order[:SHOWN], 1)]
-    more = f", ... {len(order)} {order[-1]}" if len(order) > SHOWN else ""
-    return f"inputs by position: {', '.join(numbered)}{more}"
+    numbered = [f"{number} {name}" for number, name in enumerate(order, 1)]
+    more = f", ... {numbered[-1]}" if len(order) > SHOWN else ""
+    return f"inputs by position: {_short(numbered[:SHOWN])}{more}"
 
 
 def _short(names: Sequence[str]) -> str:
     """Names for a message: not a thousand of them."""
-    return ", ".join(names[:20]) + (f", ... ({len(names)} in all)" if len(names) > 20 else "")
+    shown = list(names)
+    while len(", ".join(shown)) > LONGEST and len(shown) > 1:
+        shown.pop()
+    return ", ".join(shown) + (f", ... ({len(names)} in all)" if len(shown) < len(names) else "")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import sys
 from dataclasses import asdict
 from typing import Annotated
@@ -18,11 +17,9 @@ import typer
 from inference import pipeline
 from inference.base import log_lines
 from inference.base.database import Databases, passing, remedy, said
-from inference.cli import db, image, maintenance, models, terminal
+from inference.cli import db, image, jobs, maintenance, models, terminal
 from inference.cli.options import JOBS, Folder, JobName, Json, RunId, find
-from inference.errors import InferenceError, JobError, PermanentError, RequestError, Unavailable
-from inference.jobs import job as jobs_module
-from inference.jobs.job import Job
+from inference.errors import InferenceError, PermanentError, RequestError, Unavailable
 from inference.jobs.request import Request, parse
 from inference.operations import metrics, quarantine, status
 from inference.publishing import publish as publishing
@@ -34,6 +31,7 @@ app = typer.Typer(
 )
 quarantine_app = typer.Typer(no_args_is_help=True, help="Rows that a model could not score.")
 app.add_typer(db.app, name="db")
+app.add_typer(jobs.app, name="jobs")
 app.add_typer(models.app, name="models")
 app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(image.app, name="image")
@@ -56,38 +54,6 @@ def main() -> int:
         print(log_lines.error(says), file=sys.stderr)
         return PermanentError.exit_code if way_out else Unavailable.exit_code
     return 0
-
-
-@app.command("jobs", epilog="Example: python -m inference jobs --schema > jobs.schema.json")
-def list_jobs(
-    folder: Folder = JOBS,
-    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of a job file.")] = False,
-    drop: Annotated[str | None, typer.Option(help="Drop a removed job's tables, view and runs.")] = None,
-    as_json: Json = False,
-) -> None:
-    """List the job files, those that are wrong, and jobs that have tables but no file."""
-    if schema:
-        print(json.dumps(Job.model_json_schema(), indent=2))
-        return
-    found, errors = jobs_module.load_all(folder)
-    files = {path.stem for path in folder.glob("*.yaml")}  # a wrong one is a job's as well
-    if drop is not None:
-        if drop in files:
-            raise RequestError(f"job {drop!r} has a job file; remove {folder / (drop + '.yaml')} first")
-        status.drop(Databases(), drop)
-        print(f"dropped what job {drop!r} had left")
-        return
-    removed = sorted(set(status.known(Databases())) - files) if os.environ.get("AIRFLOW_CONN_PREDICTIONS") else []
-    rows = [
-        {"job": job.name, "schedule": job.schedule.cron, "model": f"{job.model.name}@{job.model.alias}",
-         "owner": job.owner, "description": job.description} for job in found.values()
-    ]  # fmt: skip
-    rows += [{"job": name, "description": "removed: no job file; --drop drops its tables"} for name in removed]
-    terminal.show(rows, as_json)
-    for error in errors:
-        print(f"error: {error}", file=sys.stderr)
-    if errors:
-        raise typer.Exit(JobError.exit_code)
 
 
 @app.command("plan", epilog="Example: python -m inference plan intent --row-limit 1000")

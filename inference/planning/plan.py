@@ -94,7 +94,7 @@ def plan(databases: Databases, job: Job, request: Request, model: Model, caller:
         search = Search(
             job, request, model, here, there, columns, window_start, sweep, unique, view, passing, replays,
             entries=not request.dry_run and past_entries.unresolved(here, job.name),
-            positions=matching.positions(feeds, job.source.inputs),
+            positions=matching.positions(feeds),
         )  # fmt: skip
         try:
             planned = _plan_run(search, caller, decision, clock, started)

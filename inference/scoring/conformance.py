@@ -117,7 +117,7 @@ class Asked:
 
     def __init__(self, model: Predictor, signature: Signature, tolerance: float, params: Mapping[str, Any]) -> None:
         self._model = model
-        alone = [Feed(item, (number,)) for number, item in enumerate(complete(signature.inputs, model))]
+        alone = [Feed(item, (number,), (item.name,)) for number, item in enumerate(complete(signature.inputs, model))]
         self._contract = Contract(alone, signature.outputs, params=params)
         self._encoders = [encoder(item.type) for item in signature.outputs]
         self._tolerance = tolerance

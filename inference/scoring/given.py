@@ -43,7 +43,10 @@ def argument(columns: Sequence[Column], feeds: Sequence[Feed], nulls: str) -> An
     Raises ValueError, which names the column, for a value that the model cannot be given as it is.
     """
     if feeds[0].input.shape is not None:
-        arrays = {feed.input.name: tensor([columns[at] for at in feed.columns], feed.input, nulls) for feed in feeds}
+        arrays = {
+            feed.input.name: tensor([columns[at] for at in feed.columns], feed.input, nulls, feed.names)
+            for feed in feeds
+        }
         return arrays if feeds[0].input.name else arrays[""]
     frame = {}
     for number, feed in enumerate(feeds):
@@ -58,14 +61,8 @@ def argument(columns: Sequence[Column], feeds: Sequence[Feed], nulls: str) -> An
 def _object_of(columns: Sequence[Column], feed: Feed) -> pd.Series[Any]:
     """A column of dicts, one field for each of the job's columns."""
     plain = [column.tolist() if isinstance(column, np.ndarray) else column for column in columns]
-    rows = [dict(zip(feed.fields, values)) for values in zip(*plain)]
-    optional = {
-        name for name, kind in (feed.input.declared or {})["properties"].items() if not kind.get("required", True)
-    }
-    present = [
-        {name: value for name, value in row.items() if value is not None or name not in optional} for row in rows
-    ]
-    return series(present, feed.input)
+    rows = [dict(zip(feed.names, values)) for values in zip(*plain)]
+    return series(rows, feed.input)
 
 
 def series(values: Column, item: Input) -> pd.Series[Any]:

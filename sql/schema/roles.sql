@@ -10,7 +10,7 @@ GRANT SELECT, INSERT, UPDATE ON prediction.job, prediction.model, prediction.sha
 GRANT SELECT, INSERT, UPDATE, DELETE ON prediction.run, prediction.quarantine TO prediction_planner;
 GRANT SELECT ON prediction.job_status, prediction.run_summary, prediction.run_totals, prediction.quarantine_open
     TO prediction_planner, prediction_reader;
-GRANT SELECT (model_id, digest, inputs, outputs) ON prediction.model TO prediction_predictor;
+GRANT SELECT (model_id, digest, inputs, outputs, params) ON prediction.model TO prediction_predictor;
 GRANT SELECT (run_id, job, state, generation, model_id, definition, dense, inputs_kept), UPDATE (state, finished_at)
     ON prediction.run TO prediction_predictor;
 GRANT SELECT, UPDATE

@@ -23,3 +23,9 @@ def mlflow_server(postgres: Postgres) -> Iterator[MlflowServer]:
     yield server
     server.stop()
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def unpickling(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether MLflow unpickles is said for a whole process: a test that loads a model leaves nothing of it behind."""
+    monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "true")

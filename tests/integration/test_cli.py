@@ -68,7 +68,7 @@ def commands(group: Any, path: tuple[str, ...] = ()) -> dict[str, Any]:
     """All commands by their words."""
     if not hasattr(group, "commands"):
         return {" ".join(path): group}
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = {" ".join(path): group} if group.invoke_without_command else {}
     for name, command in group.commands.items():
         found |= commands(command, (*path, name))
     return found

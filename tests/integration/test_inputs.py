@@ -115,12 +115,12 @@ def test_a_tensor_is_made_of_an_array_column(databases: Databases, numbers: pd.D
     assert answers(databases) == right
     messages = [row[0] for row in sql(databases, "SELECT message FROM prediction.quarantine ORDER BY key[1]::int")]
     assert [message.split(":")[0] for message in messages] == [
-        "the tensor is made of an array that is NULL, which says no length. Leave such rows out with source.where, "
-        "fill them in a view",
-        "the tensor takes 3 values a row, and the array has 2",
-        "a value for the tensor is NULL, and a tensor has no NULL. Leave such rows out with source.where, fill them in "
-        "a view, or set model.nulls",
-        "the tensor is made of an array of several dimensions, and takes one a row",
+        "the tensor of column 'vector' is made of an array that is NULL, which says no length. Leave such rows out "
+        "with source.where, or fill them in a view",
+        "the tensor of column 'vector' takes 3 values a row, and the array has 2",
+        "a value of column 'vector' is NULL, and a tensor has no NULL. Leave such rows out with source.where, fill "
+        "them in a view, or set model.nulls",
+        "the tensor of column 'vector' is made of an array of several dimensions, and takes one a row",
     ]
 
 

@@ -56,8 +56,8 @@ def logged(mlflow_server: MlflowServer, tmp_path_factory: pytest.TempPathFactory
     folder = tmp_path_factory.mktemp("logged")
     (folder / "shout.py").write_text(SHOUT)
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", LOG, "shout.py"], cwd=folder, capture_output=True, text=True, check=False,
-        env={**os.environ, **mlflow_server.env()},
+        [sys.executable, "-W", "ignore", "-c", LOG, "shout.py"], cwd=folder, capture_output=True, text=True,
+        env={**os.environ, **mlflow_server.env()}, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
 

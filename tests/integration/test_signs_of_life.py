@@ -17,10 +17,10 @@ from inference.base.queries import run as run_block
 from inference.models.mlflow_rest import Registry
 from inference.operations import repair
 from inference.planning.plan import Planned
-from inference.runners import runner, watchdog
+from inference.runners import deaths, runner, watchdog
 from inference.schema import lease
 from inference.schema.run import lock_run
-from inference.shard import attempt, shard, trial
+from inference.shard import attempt, shard
 from inference.shard.attempt import SQL as shard_queries
 from tests.integration.test_attempts import until
 from tests.integration.test_two_runs import COMMAND_LINE, grow_silent
@@ -129,7 +129,7 @@ def test_whoever_starts_a_shard_does_not_wait_for_an_attempt_that_was_stopped_in
             assert stopped.in_transaction()
 
         monkeypatch.setitem(runner.RUNNERS, "venv", runner.Runner(start))
-        monkeypatch.setattr(trial, "judged", lambda databases, run_id, generation, number, attempt: attempt())
+        monkeypatch.setattr(deaths, "judged", lambda databases, run_id, generation, number, attempt: attempt())
         begun = time.monotonic()
         runner.run(databases, Registry("http://127.0.0.1:1"), planned.run_id, 1, 1)
         assert time.monotonic() - begun < 10  # lock_timeout is 30 s

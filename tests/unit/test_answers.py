@@ -32,7 +32,7 @@ NUMBERS = {
     "jsonb": st.integers(-(2**70), 2**70) | st.floats(),
 }
 
-FEED = Feed(Input("x", "double", "float64", True), (0,))
+FEED = Feed(Input("x", "double", "float64", True), (0,), ("x",))
 
 
 @pytest.mark.filterwarnings("ignore")  # pandas's own, on columns of mixed types
