@@ -1,7 +1,7 @@
 # make help
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-down env test release e2e-frameworks chaos bench scaling lint clean
+.PHONY: help setup demo demo-down env test release e2e-frameworks e2e-flavors chaos bench scaling lint clean
 export MESSAGES QUICK FIGURES SEEDS SEED MUTANTS
 
 help:  ## this list
@@ -22,14 +22,18 @@ env:  ## .env for docker-compose.yaml, with passwords of its own; then: docker c
 test: setup  ## all checks and tests, as CI runs them
 	@scripts/test
 
-release:  ## what is too heavy for CI: three versions of PyTorch, 200 seeds of faults, the mutants, all benchmarks: hours
+release:  ## what is too heavy for CI: three versions of PyTorch, all flavours, 200 seeds of faults, the mutants, all benchmarks: hours
 	@$(MAKE) e2e-frameworks
+	@$(MAKE) e2e-flavors
 	@$(MAKE) chaos SEEDS=200
 	@$(MAKE) chaos MUTANTS=1
 	@$(MAKE) bench
 
 e2e-frameworks: setup  ## models of PyTorch 1.10, 1.11 and the current one side by side: minutes, 8 GB, a Docker engine
 	@.venv/bin/python -m pytest tests/frameworks
+
+e2e-flavors: setup  ## a model of each flavour of MLflow, compared with the model called directly: half an hour, 15 GB, a Docker engine
+	@.venv/bin/python -m pytest tests/e2e/flavors
 
 chaos: setup  ## runs under faults, 20 seeds of them; SEEDS=200, SEED=17 alone, MUTANTS=1 (or names) checks the harness itself
 	@.venv/bin/python -m chaos
