@@ -32,7 +32,7 @@ release:  ## what is too heavy for CI: three versions of PyTorch, all flavours, 
 e2e-frameworks: setup  ## models of PyTorch 1.10, 1.11 and the current one side by side: minutes, 8 GB, a Docker engine
 	@.venv/bin/python -m pytest tests/frameworks
 
-e2e-flavors: setup  ## a model of each flavour of MLflow, compared with the model called directly: half an hour, 15 GB, a Docker engine
+e2e-flavors: setup  ## a model of each flavour of MLflow, compared with the model called directly: half an hour, 8 GB, a Docker engine
 	@.venv/bin/python -m pytest tests/e2e/flavors
 
 chaos: setup  ## runs under faults, 20 seeds of them; SEEDS=200, SEED=17 alone, MUTANTS=1 (or names) checks the harness itself

@@ -14,8 +14,11 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
+from importlib import metadata
 from pathlib import Path, PurePosixPath
 from typing import Any
+
+from ..errors import ModelError
 
 # `mlflow.sklearn` also with skops, whose list of trusted types stands in the model's own MLmodel.
 _FLAVOURS = {
@@ -59,6 +62,20 @@ def advice(flavors: dict[str, Any]) -> str:
     return _ADVICE.get(loader, "Log it as code with safetensors weights (mlflow.models.set_model)")
 
 
+def require_guard(path: Path, flavors: dict[str, Any]) -> None:
+    """Raise ModelError if the versions that are installed do not look into a .pt2, whatever its requirements say."""
+    if not _looked_into(path, flavors):
+        return
+    for name, least in (("mlflow-skinny", _LOOKS), ("torch", _CAN_TELL)):
+        numbers = re.match(r"(\d+)\.(\d+)", metadata.version(name))
+        if numbers is None or (int(numbers[1]), int(numbers[2])) < least:
+            newer = ".".join(map(str, least))
+            raise ModelError(
+                f"{name} {metadata.version(name)} is installed here, and only {newer} or newer looks into a .pt2 "
+                "before it is unpickled, which model.allow_pickle of its job does not allow"
+            )
+
+
 def _looked_into(path: Path, flavors: dict[str, Any]) -> set[Path]:
     """The file of an exported model of PyTorch, if MLflow itself looks into it before it is loaded."""
     loader = str(flavors["python_function"].get("loader_module") or "")
@@ -66,17 +83,24 @@ def _looked_into(path: Path, flavors: dict[str, Any]) -> set[Path]:
     if loader != "mlflow.pytorch" or not file.is_file():
         return set()
     pins = _pins(path / "requirements.txt")
-    mlflow, torch = pins.get("mlflow") or pins.get("mlflow-skinny"), pins.get("torch")
-    looks = mlflow is not None and mlflow >= _LOOKS and torch is not None and torch >= _CAN_TELL
-    return {file} if looks else set()
+    looks = [pins[name] >= _LOOKS for name in ("mlflow", "mlflow-skinny") if name in pins]
+    return {file} if looks and all(looks) and pins.get("torch", (0, 0)) >= _CAN_TELL else set()
 
 
 def _pins(file: Path) -> dict[str, tuple[int, int]]:
-    """The first two numbers of each exact version in a file of requirements."""
-    if not file.is_file():
-        return {}
-    lines = re.findall(r"^([A-Za-z0-9._-]+)==(\d+)\.(\d+)", file.read_text(encoding="utf-8"), re.MULTILINE)
-    return {name.lower().replace("_", "-"): (int(major), int(minor)) for name, major, minor in lines}
+    """The first two numbers of each exact version in a file of requirements.
+
+    Another kind of line about a package, a second one, or a version that is no release counts as (0, 0).
+    """
+    found: dict[str, tuple[int, int]] = {}
+    for line in file.read_text(encoding="utf-8").splitlines() if file.is_file() else []:
+        name = re.match(r"\s*([A-Za-z0-9._-]+)", line)
+        if name is None:
+            continue
+        key = re.sub(r"[-_.]+", "-", name[1]).lower()
+        exact = re.fullmatch(r"\s*[A-Za-z0-9._-]+==(\d+)\.(\d+)(\.\d+)*(\+[a-z0-9.]+)?\s*", line)
+        found[key] = (int(exact[1]), int(exact[2])) if exact and key not in found else (0, 0)
+    return found
 
 
 def _by_flavour(flavors: dict[str, Any]) -> bool:

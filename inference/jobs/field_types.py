@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from datetime import timedelta
@@ -145,7 +146,7 @@ def _alias(text: str) -> str:
         raise ValueError(f"a bare number means a version, not an alias: set an alias to version {text} and name that")
     if not re.fullmatch(r"[\w-]+", text):
         raise ValueError("an alias consists of letters, digits, underscores and hyphens")
-    if text.lower() == "latest" or re.fullmatch(r"[vV][0-9]+", text):
+    if text.lower() == "latest" or re.fullmatch(r"[vV]\d+", text):
         raise ValueError("MLflow reserves `latest` and `v` with a number: it knows no alias of that name")
     return text
 
@@ -162,8 +163,26 @@ VersionOrAlias = Annotated[
     str, StringConstraints(min_length=1, max_length=255), AfterValidator(plain), AfterValidator(_version_or_alias)
 ]
 Alias = Annotated[str, StringConstraints(min_length=1, max_length=255), AfterValidator(plain), AfterValidator(_alias)]
-_Scalar = bool | int | float | str
-Param = _Scalar | list[_Scalar]
+
+
+def _param(value: Any) -> Any:
+    items = value if isinstance(value, list) else [value]
+    if not all(isinstance(item, (bool, int, float, str)) for item in items):
+        raise ValueError("a parameter is true or false, a number, a text (in quotes), or a list of those")
+    if any(isinstance(item, float) and not math.isfinite(item) for item in items):
+        raise ValueError("a parameter is a finite number")
+    for item in items:
+        if isinstance(item, str):
+            plain(item)
+    return value
+
+
+_SCALARS = ["boolean", "number", "string"]
+Param = Annotated[
+    Any,
+    AfterValidator(_param),
+    WithJsonSchema({"type": [*_SCALARS, "array"], "items": {"type": _SCALARS}}),
+]
 
 
 def explain(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -37,7 +38,7 @@ def models(registry: Registry, name: str | None, limit: int) -> Iterator[Listed]
     for model in _models(registry, name):
         for item in model.get("aliases", []):
             aliases.setdefault((model["name"], int(item["version"])), []).append(item["alias"])
-    for found in _versions(registry, name)[:limit]:
+    for found in _versions(registry, name, limit):
         number = int(found["version"])
         version = Version(found["name"], str(number), found["source"], found.get("run_id") or None)
         signature, environment, size = _described(registry, version)
@@ -52,17 +53,18 @@ def _models(registry: Registry, name: str | None) -> list[dict[str, Any]]:
     return _pages(registry, "registered-models/search", "registered_models")
 
 
-def _versions(registry: Registry, name: str | None) -> list[dict[str, Any]]:
-    """Newest first; as far as a search can say, not more of them than are asked for."""
-    query = {} if name is None else {"filter": "name='{}'".format(name.replace("'", "\\'"))}
-    found = _pages(registry, "model-versions/search", "model_versions", **query)
-    return sorted(found, key=lambda item: int(item["creation_timestamp"]), reverse=True)
+def _versions(registry: Registry, name: str | None, limit: int) -> list[dict[str, Any]]:
+    """The latest, newest first."""
+    query: dict[str, Any] = {"order_by": ["creation_timestamp DESC"]}
+    if name is not None:
+        query["filter"] = "name='{}'".format(name.replace("'", "''"))
+    return _pages(registry, "model-versions/search", "model_versions", limit, **query)[:limit]
 
 
-def _pages(registry: Registry, path: str, field: str, **query: Any) -> list[dict[str, Any]]:
+def _pages(registry: Registry, path: str, field: str, limit: float = math.inf, **query: Any) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     token: str | None = ""
-    while token is not None:
+    while token is not None and len(rows) < limit:
         answer = registry.call("GET", path, max_results=PAGE, **query, **({"page_token": token} if token else {}))
         rows += answer.get(field, [])
         token = answer.get("next_page_token") or None

@@ -15,7 +15,7 @@ import re
 from pathlib import Path
 
 import requests
-from requests.auth import AuthBase
+from requests.auth import AuthBase, HTTPBasicAuth
 
 from inference.errors import ConfigurationError
 
@@ -45,8 +45,8 @@ def prepare(session: requests.Session) -> None:
             )
     user, password = _user()
     token = os.environ.get("MLFLOW_TRACKING_TOKEN")
-    if user and (password or not token):
-        session.auth = (user, password)
+    if user and password:
+        session.auth = HTTPBasicAuth(user.encode(), password.encode())  # as MLflow does; the default is Latin-1
     elif token:
         session.auth = _Bearer(token)
     insecure = os.environ.get("MLFLOW_TRACKING_INSECURE_TLS", "").lower() in ("true", "1")
@@ -78,4 +78,6 @@ def reason(response: requests.Response) -> str:
     lines = [line.strip() for line in str(said or "").splitlines() if line.strip()]
     line = "".join(letter for letter in (lines[0] if lines else "") if letter.isprintable())
     line = re.sub(r"//\S*@", "//", " ".join(line.split()))
+    for secret in filter(None, (_user()[1], os.environ.get("MLFLOW_TRACKING_TOKEN"))):
+        line = line.replace(secret, "***")
     return line if len(line) <= _LONGEST else line[:_LONGEST] + "..."

@@ -60,7 +60,7 @@ class Registry:
         place: dict[str, Any] = {"params": values} if method == "GET" else {"json": values}
         try:
             url = f"{self.address}/api/2.0/mlflow/{path}"
-            response = self._session.request(method, url, timeout=(5, 30), **place)
+            response = self._session.request(method, url, timeout=(5, 30), verify=self._session.verify, **place)
         except OSError as error:  # of requests; a file of certificates that is not there is a plain one
             raise Unavailable(
                 f"MLflow at {self.public_address} does not answer: {public(_cause(error))}. Is the server up, and is "
@@ -113,7 +113,7 @@ class Registry:
         values = {"name": version.name, "version": version.version, "path": path}
         try:
             url = f"{self.address}/model-versions/get-artifact"
-            response = self._session.get(url, params=values, timeout=(5, 30))
+            response = self._session.get(url, params=values, timeout=(5, 30), verify=self._session.verify)
         except OSError as error:
             raise Unavailable(f"MLflow at {self.public_address} does not answer: {public(_cause(error))}") from None
         if response.status_code != 200:

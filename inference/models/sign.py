@@ -23,7 +23,6 @@ from inference.models import artifact, environment, runtime
 from inference.models.mlflow_rest import Registry, Version, public
 
 TAG = "inference.signed_from"  # of the new version: the name and number of the one that it was made of
-EXAMPLE = "input_example.json"  # MLflow's name
 KINDS = (".json", ".csv")
 
 
@@ -43,8 +42,10 @@ def sign(
     kept = artifact.environment_of(files, version)
     if kept.pickled and not allow_pickle:
         raise ModelError(f"{version}: {artifact.unpickled(files)}. To load it all the same: --allow-pickle")
+    # MLflow infers types with scipy, and without it calls everything `any`.
+    lines = (*kept.requirements, "scipy")
     python = environment.ensure(
-        kept.python_version, kept.requirements, state_folder.folder(), ROOT / "inference" / "requirements.txt", log
+        kept.python_version, lines, state_folder.folder(), ROOT / "inference" / "requirements.txt", log
     )
     with tempfile.TemporaryDirectory(prefix="sign-") as temporary:
         folder = Path(temporary) / "model"

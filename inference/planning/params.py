@@ -51,7 +51,7 @@ def _check_value(param: Param, value: Any, where: str) -> None:
     if kind in _INTEGERS:
         right = number and isinstance(value, int) and -_INTEGERS[kind] <= value < _INTEGERS[kind]
     elif kind in _FLOATS:
-        right = number and math.isfinite(value) and abs(value) <= _FLOATS[kind] and _exact(value)
+        right = number and _exact(value) and math.isfinite(value) and abs(value) <= _FLOATS[kind]
     elif kind in fits:
         right = fits[kind]
     else:
@@ -65,11 +65,11 @@ def _exact(value: float) -> bool:
 
 
 def _is_moment(text: str) -> bool:
+    """Whether it is a date with a time and without an offset, which MLflow's moments do not have."""
     try:
-        datetime.datetime.fromisoformat(text)
+        return datetime.datetime.strptime(text, "%Y-%m-%dT%H:%M:%S").isoformat() == text
     except ValueError:
         return False
-    return True
 
 
 def _said(kind: str) -> str:

@@ -15,7 +15,7 @@ from inference.base.queries import column, fill, table
 from inference.base.source import Column
 from inference.base.work_names import key_names
 from inference.errors import SourceError
-from inference.jobs.job import Job
+from inference.jobs.job import Job, section
 
 SQL = queries.load("schema/current")
 INSUFFICIENT_PRIVILEGE = "42501"
@@ -49,12 +49,12 @@ def renew(connection: Connection, job: Job, columns: dict[str, Column]) -> None:
 def _create(connection: Connection, job: Job, columns: dict[str, Column]) -> None:
     """A function's body is text to Postgres, so the company's migrations of the source do not meet a dependency; its
     settings make the hash the same in any session."""
-    section = job.source.model_dump(mode="json", by_alias=True)
-    serially = SERIALLY if source.is_view(connection, section) else {}
+    searched = section(job)
+    serially = SERIALLY if source.is_view(connection, searched) else {}
     settings = " ".join(
         f"SET {key} = '{value}'" for key, value in {**SESSION, **serially}.items() if not key.endswith("timeout")
     )
-    text = queries.text(connection, _body(job, section, columns)) + f" /* {settings} */"
+    text = queries.text(connection, _body(job, searched, columns)) + f" /* {settings} */"
     # Replacing it takes a lock that waits for everybody who reads it, so only when it has changed.
     if queries.run(connection, SQL["body"], name=f"{job.name}__current").scalar() == text.replace("%%", "%"):
         return
@@ -67,15 +67,15 @@ def _create(connection: Connection, job: Job, columns: dict[str, Column]) -> Non
     queries.run(connection, SQL["create"], parts)
 
 
-def _body(job: Job, section: dict[str, Any], columns: dict[str, Column]) -> sql.Composable:
+def _body(job: Job, searched: dict[str, Any], columns: dict[str, Column]) -> sql.Composable:
     current: sql.Composable = sql.SQL("p.run_id IS NOT NULL")
     if job.source.changes == "hash":
-        current = sql.SQL("p.input_hash IS NOT DISTINCT FROM ") + source.input_hash(section, columns, "s")
+        current = sql.SQL("p.input_hash IS NOT DISTINCT FROM ") + source.input_hash(searched, columns, "s")
     numbers = key_names(len(job.source.key))
     return fill(
         SQL["rows"],
         keys=queries.columns(numbers, "s"),
-        rows=source.rows(section),
+        rows=source.rows(searched),
         view=table(job.name),  # which people may read; the table below it, they may not
         joined=sql.SQL(" AND ").join(
             fill("{one} = {other}", one=column(key, "p"), other=column(number, "s"))

@@ -45,3 +45,4 @@ def _refuse_pickles(path: Path) -> None:
         raise ModelError(f"the model cannot be loaded: {type(error).__name__}: {error}") from error
     if pickles.found(path, flavors):
         raise ModelError("the model is loaded by unpickling, which model.allow_pickle of its job does not allow")
+    pickles.require_guard(path, flavors)

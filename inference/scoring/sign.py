@@ -1,7 +1,7 @@
 """`python -m prediction_runtime.scoring.sign FOLDER EXAMPLE`: the signature of a model, inferred from an example.
 
 Runs in the model's environment. The last line that it prints is the signature as an MLmodel file has it, or begins with
-`error: `. It also writes the example into the model's folder, as MLflow keeps it.
+`error: `.
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ from typing import Any
 import pandas as pd
 
 from ..errors import ModelError
-
-ROWS = 5  # of the example that are kept with the model
 
 
 def main(arguments: list[str]) -> int:
@@ -72,7 +70,10 @@ def signature(folder: Path, example: Any) -> dict[str, Any]:
         found = infer_signature(example, answer).to_dict()
     except Exception as error:
         raise ModelError(f"MLflow infers no signature: {type(error).__name__}: {error}") from error
-    return {name: value for name, value in found.items() if value is not None}
+    declared = {name: value for name, value in found.items() if value is not None}
+    if isinstance(example, pd.DataFrame) and any("name" not in item for item in json.loads(declared["inputs"])):
+        raise ModelError("MLflow infers no types for the columns of the example")
+    return declared
 
 
 if __name__ == "__main__":

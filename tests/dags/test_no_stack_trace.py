@@ -36,8 +36,12 @@ ARGUMENTS = {
     "image build": "intent@champion",
     "image prune": "",
     "jobs": "--drop ghost",
+    "jobs new": "fresh --model intent --source message --owner me",
+    "models alias": "intent:1 champion",
+    "models list": "",
     "models prepare": "intent",
     "models register": "docs --name x",
+    "models sign": "intent --example rows.json",
     "plan": "intent",
     "prune": "--older-than 90d",
     "publish": "1",
@@ -54,7 +58,10 @@ ROLES = itertools.count(1)
 WITHOUT_DATABASE = {
     "image build",
     "image prune",
+    "models alias",
+    "models list",
     "models register",
+    "models sign",
 }  # they end before they need one, if nothing is there
 
 

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from inference.images import build_context, image
+from inference.images import image
+from inference.models import runtime
 from services import compose_env
 from tests.e2e.compose_stack import EXAMPLES, WORKER, Stack, run
 from tests.e2e.conftest import ROOT
@@ -143,7 +144,7 @@ def test_an_image_that_carries_other_code_is_made_anew_by_the_next_up(
     version = stack.registry.resolve("intent", "champion")
     assert image.current(stack.registry, version)
 
-    monkeypatch.setattr(build_context, "code", lambda: "of an upgrade")
+    monkeypatch.setattr(runtime, "code", lambda: "of an upgrade")
 
     assert not image.current(stack.registry, version)
 

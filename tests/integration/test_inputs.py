@@ -415,6 +415,25 @@ def test_parameters_count_in_a_window_as_well(databases: Databases, numbers: pd.
         assert run.run().state == "empty"
 
 
+def test_the_view_of_what_is_current_goes_by_the_settings_too(
+    databases: Databases, numbers: pd.DataFrame, tmp_path: Path
+) -> None:
+    """F28. Its rows are not current from the plan with other settings until they are published, there and back."""
+    model = logged(tmp_path / "m", lambda data, params: [params["k"]] * len(data), ["a"], params={"k": "x"})
+    hard = "50% 'x' \\ {y} :z /* */ $$ $1 \" 나 %s %(a)s"
+    current = "SELECT is_current, count(*) FROM prediction.intent__current GROUP BY 1"
+    run = pipeline(databases, model, source__inputs=["word"])
+    run.run()
+
+    for given in ({"model__params": {"k": hard}}, {"model__environment": {"set": {"A": hard}}}, {}):
+        run.job = job(cost="1", source__inputs=["word"], **given)
+        planned = run.plan()
+        assert sql(databases, current) == [(False, ROWS)]
+        run.predict(planned)
+        run.finish(planned)
+        assert sql(databases, current) == [(True, ROWS)]
+
+
 @pytest.mark.parametrize(
     ("params", "words"),
     [

@@ -655,3 +655,75 @@ def test_a_cursor_is_proposed_only_where_a_trigger_surely_sets_it(
     )
 
     assert company.new("t", TEXT).source.cursor == ("changed" if cursor else None)
+
+
+def tensor(dtype: str, *shape: int, name: str = "") -> Signature:
+    return Signature((Input(name, "tensor", dtype, True, shape=(-1, *shape)),), SCORE)
+
+
+def unnamed(*kinds: str, **properties: str) -> Signature:
+    declared = {"type": "object", "properties": {name: {"type": kind} for name, kind in properties.items()}}
+    return Signature(
+        tuple(Input("", kind, DTYPES[kind], True, declared if properties else None) for kind in kinds), SCORE
+    )
+
+
+POSITIONS: dict[str, tuple[str, Signature, list[str]]] = {
+    "a tensor of as many columns as there are": (
+        "(id bigint PRIMARY KEY, b real, a real, note text, c real)", tensor("float32", 3), ["b", "a", "c"]
+    ),
+    "a tensor from the one array column": (
+        "(id bigint PRIMARY KEY, name text, vector real[])", tensor("float32", 384), ["vector"]
+    ),
+    "a named tensor": ("(id bigint PRIMARY KEY, x float8, y float8)", tensor("float64", 2, name="input"), ["x", "y"]),
+    "one text without a name": ("(id bigint PRIMARY KEY, n int, message text)", unnamed("string"), ["message"]),
+    "a record from columns": (
+        "(id bigint PRIMARY KEY, stars bigint, title text, other text)",
+        unnamed("object", title="string", stars="long"), ["stars", "title"],
+    ),
+    "a record from JSON": (
+        "(id bigint PRIMARY KEY, title text, content jsonb)", unnamed("object", name="string"), ["content"]
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", POSITIONS)
+def test_inputs_without_names_are_found_by_type_where_that_is_clear(company: Company, what: str) -> None:
+    table, signature, inputs = POSITIONS[what]
+    sql(company.databases, f"CREATE TABLE message {table}")
+
+    job = company.planned("message", signature)
+
+    assert list(job.source.inputs) == inputs
+
+
+@pytest.mark.parametrize(
+    ("table", "signature", "error", "words"),
+    [
+        ("(id bigint PRIMARY KEY, a text, b text)", unnamed("string"), RequestError,
+         "Which column is the string that the model takes? a (text); b (text). Answer with --inputs COLUMN"),
+        ("(id bigint PRIMARY KEY, a real, b real, c real)", tensor("float32", 2), RequestError,
+         "The model takes a tensor of float32, 2 value(s) a row, in their order. public.message has: a real, b real, c real. "
+         "Which columns, with commas between? Answer with --inputs COLUMN,COLUMN"),
+        ("(id bigint PRIMARY KEY, a real, b text)", unnamed("double", "string"), RequestError,
+         "The model takes 2 inputs without names. public.message has: a real, b text."),
+        ("(id bigint PRIMARY KEY, n bigint)", unnamed("string"), SourceError,
+         "the model takes one string without a name: no column beside the key is of type"),
+        ("(id bigint PRIMARY KEY, n text)", tensor("float32", 2), SourceError,
+         "the model takes a tensor of float32, 2 value(s) a row: no column beside the key is of type float4, float4[]"),
+    ],
+)  # fmt: skip
+def test_inputs_without_names_are_asked_for_where_it_is_not_clear(
+    company: Company, table: str, signature: Signature, error: type[InferenceError], words: str
+) -> None:
+    sql(company.databases, f"CREATE TABLE message {table}")
+
+    assert words in company.refused(error, "message", signature)
+
+
+def test_the_answer_of_a_flag_is_the_order(company: Company) -> None:
+    sql(company.databases, "CREATE TABLE message (id bigint PRIMARY KEY, a real, b real, c real, d float8)")
+
+    assert company.planned("message", tensor("float32", 2), inputs=("c", "a")).source.inputs == ("c", "a")
+    with pytest.raises(ModelError, match="column 'd' is double precision, and the model takes a tensor of float32"):
+        company.new("message", inputs=("c", "d"), force=True)

@@ -422,6 +422,8 @@ FOUND = (200, "application/json", b'{"model_version": {"name": "shout", "version
         ({"MLFLOW_TRACKING_TOKEN": "t0ken", "MLFLOW_TRACKING_USERNAME": "boss", "MLFLOW_TRACKING_PASSWORD": "geheim"},
          "Basic Ym9zczpnZWhlaW0="),
         ({"MLFLOW_TRACKING_TOKEN": "t0ken", "MLFLOW_TRACKING_USERNAME": "boss"}, "Bearer t0ken"),
+        ({"MLFLOW_TRACKING_USERNAME": "운영", "MLFLOW_TRACKING_PASSWORD": "비밀"}, "Basic 7Jq07JiBOuu5hOuwgA=="),
+        ({"MLFLOW_TRACKING_USERNAME": "boss"}, None),
         ({}, None),
     ],
 )  # fmt: skip

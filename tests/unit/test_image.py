@@ -9,12 +9,12 @@ import pytest
 
 from inference.errors import RequestError
 from inference.images import build_context, docker_engine
-from inference.images.image import parse
 from inference.jobs.sections import Resources
 from inference.models import packages
 from inference.models.artifact import Artifact
 from inference.models.mlflow_rest import Version
 from inference.models.model_version import Model
+from inference.models.reference import parse
 from inference.runners.process import lines
 from tests.stub import TEXT
 

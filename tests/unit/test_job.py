@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -83,7 +84,12 @@ WRONG: list[tuple[str, Any, str]] = [
     ("model.environment", {"keep": ["X"]}, "model.environment.keep: is no field of a job file"),
     ("model.outputs", ["a", "a"], "model: outputs: 'a' is listed twice"),
     ("model.nulls", "drop", "model.nulls: 'drop': Input should be 'quarantine' or 'nan'"),
-    ("model.params", {"k": {"a": 1}}, "model.params.k"),
+    ("model.params", {"k": {"a": 1}}, "model.params.k: a parameter is true or false, a number, a text"),
+    ("model.params", {"k": None}, "model.params.k: None: a parameter is true or false, a number, a text"),
+    ("model.params", {"k": [1, math.inf]}, "model.params.k: [1, inf]: a parameter is a finite number"),
+    ("model.params", {"k": datetime.date(2026, 1, 31)}, "a text (in quotes), or a list of those"),
+    ("model.environment", {"set": {"A": "x"}, "pass": ["A"]}, "A is named twice: set it, or pass it on"),
+    ("model.environment", {"set": {"A": "me:pw@host:1,b"}}, "set.A: the address holds a password"),
     ("source.inputs", [f"c{n}" for n in range(1501)], "characters): Tuple should have at most 1500 items"),
     ("model.on_new_version", "ask", "Input should be 'new_rows' or 'rescore'"),
     ("model.allow_pickle", "yes", "model.allow_pickle: 'yes': Input should be a valid boolean"),

@@ -64,7 +64,8 @@ def _container(job: Job, image: str, arguments: Sequence[str]) -> dict[str, Any]
     resources = {"cpu": f"{max(1, round(job.resources.cpus * 1000))}m", "memory": job.resources.memory}
     if job.kubernetes.gpus:
         resources[GPU] = str(job.kubernetes.gpus)
-    plain = [{"name": key, "value": value} for key, value in settings(job).items()]
+    # A cluster would fill in $(NAME).
+    plain = [{"name": key, "value": value.replace("$", "$$")} for key, value in settings(job).items()]
     return {
         "name": CONTAINER,
         "image": image,

@@ -21,7 +21,7 @@ ENTRIES = [
     ),
     Entry(
         "sklearn_pickle", "scikit-learn", '`serialization_format="cloudpickle"`', "frame", NUMBERS,
-        ("prediction",), SKLEARN, "scikit-learn", heavy=False, model=PICKLE,
+        ("prediction",), SKLEARN, "scikit-learn", model=PICKLE,
     ),
     Entry(
         "sklearn_predict_proba", "scikit-learn", '`pyfunc_predict_fn="predict_proba"`', "frame", NUMBERS,
@@ -30,7 +30,7 @@ ENTRIES = [
     ),
     Entry(
         "xgboost_json", "XGBoost", "`mlflow.xgboost.log_model`", "frame", NUMBERS, ("prediction",),
-        (*SKLEARN, "xgboost==3.2.0"), "xgboost", heavy=False, docker=True,
+        (*SKLEARN, "xgboost==3.2.0"), "xgboost", docker=True,
     ),
     Entry(
         "lightgbm_booster", "LightGBM", "`mlflow.lightgbm.log_model` of a booster", "frame", NUMBERS, ("prediction",),
@@ -95,6 +95,6 @@ ENTRIES = [
         "mlflow_2_9", "MLflow 2.9", "`mlflow.sklearn.log_model` of that time (pickle)", "frame", NUMBERS,
         ("prediction",),
         ("mlflow==2.9.2", "scikit-learn==1.3.2", "numpy==1.26.4", "pandas==2.1.4", "setuptools==75.8.0"), "mlflow",
-        heavy=False, model=PICKLE,
+        model=PICKLE,
     ),
 ]  # fmt: skip

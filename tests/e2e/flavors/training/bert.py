@@ -23,11 +23,11 @@ def tokenizer() -> PreTrainedTokenizerFast:
     )
     return PreTrainedTokenizerFast(
         tokenizer_object=made, unk_token="[UNK]", pad_token="[PAD]", cls_token="[CLS]", sep_token="[SEP]",
-        mask_token="[MASK]", model_max_length=128,
+        mask_token="[MASK]", model_max_length=1024,
     )  # fmt: skip
 
 
 def config(**settings: object) -> BertConfig:
     torch.manual_seed(7)
     sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
-    return BertConfig(vocab_size=300, max_position_embeddings=128, initializer_range=0.5, **sizes, **settings)
+    return BertConfig(vocab_size=300, max_position_embeddings=1024, initializer_range=0.5, **sizes, **settings)
