@@ -17,8 +17,8 @@ WHERE attrelid = CAST(%(oid)s AS oid) AND attnum > 0 AND NOT attisdropped
   AND NOT has_column_privilege(attrelid, attnum, 'SELECT')
 ORDER BY attnum;
 
--- A materialized view's columns are never declared NOT NULL.
 -- name: unique_indexes
+-- A materialized view's columns are never declared NOT NULL.
 SELECT c.relname::text AS name, i.indisprimary AS is_primary, k.columns, k.never_null
 FROM pg_index i
 JOIN pg_class c ON c.oid = i.indexrelid
@@ -30,8 +30,8 @@ CROSS JOIN LATERAL (
 WHERE i.indrelid = CAST(%(oid)s AS oid) AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
 ORDER BY i.indisprimary DESC, cardinality(k.columns), c.relname;
 
--- Of rows, before they are written. Bits of tgtype: 1 row, 2 before, 4 insert, 16 update.
 -- name: triggers
+-- Of rows, before they are written. Bits of tgtype: 1 row, 2 before, 4 insert, 16 update.
 SELECT t.tgname::text AS name, t.tgtype & 4 > 0 AS inserts, t.tgtype & 16 > 0 AS updates,
        t.tgqual IS NOT NULL OR t.tgattr::text <> '' OR t.tgenabled NOT IN ('O', 'A') AS sometimes,
        p.proname::text AS function, l.lanname::text AS language, p.prosrc AS body,
@@ -56,12 +56,12 @@ SELECT EXISTS (SELECT FROM pg_proc WHERE proretset AND proname = ANY (CAST(%(nam
 -- name: try_cast
 SELECT CAST({column} AS {type}) FROM {source} LIMIT 0;
 
--- A person who is asked may think for longer than a session of ours may stand idle. Nothing but the catalog is locked.
 -- name: wait_for_answers
+-- A person who is asked may think for longer than a session of ours may stand idle. Nothing but the catalog is locked.
 SET LOCAL idle_in_transaction_session_timeout = 0;
 
--- For people to run:
 -- name: view
+-- For people to run:
 CREATE VIEW {view} AS
 SELECT {columns}
 FROM {source};

@@ -1,7 +1,7 @@
 -- What the job's `source` section becomes in SQL.
 
--- The types come without length limits: a longer value must not be cut, and `character` would mean one.
 -- name: columns
+-- The types come without length limits: a longer value must not be cut, and `character` would mean one.
 SELECT a.attname::text AS name,
        format_type(a.atttypid, -1) AS type,
        CASE WHEN b.typtype = 'e' THEN 'enum' WHEN b.typname = 'citext' THEN 'text' ELSE b.typname::text END AS kind,
@@ -42,22 +42,22 @@ SELECT EXISTS (
           JOIN pg_opclass own ON own.opcintype = a.atttypid AND own.opcdefault AND own.oid <> part.opclass
           JOIN pg_am m ON m.oid = own.opcmethod AND m.amname = 'btree'));
 
+-- name: lock
 -- COPY and CREATE TABLE AS take their snapshot before they wait for a relation's lock: a table that is rewritten or
 -- reloaded meanwhile is empty in such a snapshot. This statement waits, and the transaction keeps the lock.
--- name: lock
 SELECT FROM {source} LIMIT 0;
 
 -- name: is_view
 SELECT relkind = 'v' FROM pg_class
 WHERE oid = to_regclass(quote_ident(%(schema)s) || '.' || quote_ident(%(relation)s));
 
--- A parallel sum of floats, or one over a scan that begins anywhere, has other last digits each time.
 -- name: serially
+-- A parallel sum of floats, or one over a scan that begins anywhere, has other last digits each time.
 SET LOCAL max_parallel_workers_per_gather = 0;
 SET LOCAL synchronize_seqscans = off;
 
--- What a view, or one below it, calls that gives another value as time passes; read from the stored parse trees.
 -- name: passing_time
+-- What a view, or one below it, calls that gives another value as time passes; read from the stored parse trees.
 WITH RECURSIVE used (oid) AS (
     SELECT to_regclass(quote_ident(%(schema)s) || '.' || quote_ident(%(relation)s))::oid
     UNION
@@ -82,21 +82,21 @@ SELECT CASE WHEN match[1]::int = 0 THEN 'current_date' WHEN match[1]::int < 3 TH
 FROM tree CROSS JOIN LATERAL regexp_matches(tree.text, 'SQLVALUEFUNCTION :op ([0-8])\M', 'g') AS match
 ORDER BY 1;
 
--- Postgres hashes the text form: exact for every type under the session settings of our connections.
 -- name: input_hash
+-- Postgres hashes the text form: exact for every type under the session settings of our connections.
 md5({names} || ROW({inputs})::text)::uuid
 
--- Such a text form is limited to 1 GB. A row that comes near it has no hash, and no model is given it.
 -- name: input_hash_if_short
+-- Such a text form is limited to 1 GB. A row that comes near it has no hash, and no model is given it.
 CASE WHEN {octets} < {limit} THEN md5({names} || ROW({inputs})::text)::uuid END
 
--- Only what the job names is asked for: a role may have the right to read these columns and no others.
 -- name: rows
+-- Only what the job names is asked for: a role may have the right to read these columns and no others.
 (SELECT {columns}, true AS present FROM {source} WHERE ({where}))
 
 -- name: octets
 coalesce(octet_length({value}), 0)
 
--- Compressed values are counted at eight times what is stored.
 -- name: stored_octets
+-- Compressed values are counted at eight times what is stored.
 coalesce(8 * pg_column_size({value}), 0)

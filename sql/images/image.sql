@@ -1,7 +1,7 @@
 -- Which images are needed.
 
--- The live and the previous version of each model in each job, and those of open runs.
 -- name: needed
+-- The live and the previous version of each model in each job, and those of open runs.
 SELECT name, version
 FROM (SELECT m.name, CAST(m.version AS integer) AS version,
              row_number() OVER (PARTITION BY r.job, m.name ORDER BY max(r.run_id) DESC) AS place

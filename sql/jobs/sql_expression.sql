@@ -1,7 +1,7 @@
 -- What a source's server says of the job's `where` and `cost`.
 
--- A name without a schema means any function of the search path.
 -- name: functions
+-- A name without a schema means any function of the search path.
 SELECT p.proname::text AS name, p.provolatile AS volatility, n.nspname = 'pg_catalog' AS builtin
 FROM unnest(CAST(%(schemas)s AS text[]), CAST(%(names)s AS text[])) AS called (schema, name)
 JOIN pg_proc p ON p.proname = called.name
@@ -11,6 +11,6 @@ JOIN pg_namespace n ON n.oid = p.pronamespace
 -- name: parse_where
 EXPLAIN SELECT FROM {source} WHERE ({expression});
 
--- In a condition, since a list of columns would also take an aggregate or a set.
 -- name: parse_cost
+-- In a condition, since a list of columns would also take an aggregate or a set.
 EXPLAIN SELECT FROM {source} WHERE ({expression})::double precision > 0;

@@ -12,8 +12,8 @@ SELECT has_schema_privilege('prediction_work', 'CREATE') AND has_table_privilege
 SELECT has_schema_privilege('prediction_work', 'USAGE') AND has_column_privilege('prediction.shard', 'cursor', 'UPDATE')
        AND has_column_privilege('prediction.run', 'state', 'UPDATE');
 
--- The policies as this role meets them; where they use current_user, equal ones may still show other rows.
 -- name: source
+-- The policies as this role meets them; where they use current_user, equal ones may still show other rows.
 SELECT has_schema_privilege(n.oid, 'USAGE') AND (
            has_table_privilege(c.oid, 'SELECT')
            OR (SELECT bool_and(has_column_privilege(c.oid, a.attnum, 'SELECT')) FROM pg_attribute a

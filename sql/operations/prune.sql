@@ -1,8 +1,8 @@
 -- What is old, and nothing needs any more.
 
+-- name: old_runs
 -- Of each kind the last run stays, by its number and by what it was published after: whether a window may start, and when
 -- a sweep is due, is judged by them; images and estimates are.
--- name: old_runs
 SELECT run_id, report
 FROM (SELECT r.run_id, r.state, r.report, r.finished_at, row_number() OVER (kind ORDER BY r.run_id DESC) AS latest,
              row_number() OVER (kind ORDER BY r.published_after DESC NULLS LAST) AS newest

@@ -6,8 +6,8 @@ FROM prediction.quarantine_open
 WHERE job = %(job)s OR %(job)s IS NULL
 ORDER BY created_at DESC, quarantine_id DESC LIMIT %(limit)s;
 
--- Of a run whose results are there: they become entries at publish only.
 -- name: staged
+-- Of a run whose results are there: they become entries at publish only.
 SELECT {key_text} AS key, r.error, r.message FROM {work} w JOIN {result} r USING (ordinal)
 WHERE r.outcome = 'quarantined' ORDER BY ordinal LIMIT %(limit)s;
 

@@ -1,7 +1,7 @@
 -- What runs that are over have left.
 
--- A stray is of a run that nothing is known of: a backup from before it was restored.
 -- name: leftovers
+-- A stray is of a run that nothing is known of: a backup from before it was restored.
 SELECT t.name, t.run_id IS NOT NULL AND r.run_id IS NULL AS stray
 FROM (SELECT relname::text AS name, substring(relname FROM '^(?:work|result|gone)_([0-9]+)_[0-9]+$')::bigint AS run_id,
              substring(relname FROM '_([0-9]+)$') AS generation

@@ -3,10 +3,10 @@
 -- name: unresolved
 SELECT EXISTS (SELECT FROM prediction.quarantine WHERE job = %(job)s AND state <> 'resolved');
 
+-- name: settle
 -- Entries end when their row is gone (which a search of everything can say), when its present input is another one and
 -- predicted, or when the row has a second entry under another text of its key, as 1 and 1.0. The others get the text
 -- that the key has now.
--- name: settle
 {with_candidates} entry AS (
     SELECT quarantine_id, key, input_hash FROM prediction.quarantine WHERE job = %(job)s AND state <> 'resolved'),
 found AS (

@@ -1,8 +1,8 @@
 -- The run's row, and where its search starts.
 
+-- name: last_complete
 -- A window may only start from the last run that left nothing over, if it searched and scored as this run would, and if
 -- no run that was published later (by its number, or started over) did otherwise: it may have overwritten predictions.
--- name: last_complete
 SELECT r.source_time, r.clock_offset,
        r.search_hash = prediction.search_hash(CAST(%(source)s AS jsonb)) AND r.model_id = %(model_id)s
        AND r.model_rule = %(rule)s
@@ -16,8 +16,8 @@ SELECT r.source_time, r.clock_offset,
              AND (o.model_id <> r.model_id OR o.search_hash <> r.search_hash)) AS same
 FROM prediction.run r WHERE r.job = %(job)s AND r.complete ORDER BY r.run_id DESC LIMIT 1;
 
--- A sweep whose time has not come yet was judged by a clock that was wrong.
 -- name: last_sweep
+-- A sweep whose time has not come yet was judged by a clock that was wrong.
 SELECT source_time FROM prediction.run
 WHERE job = %(job)s AND complete AND sweep AND source_time <= %(now)s ORDER BY run_id DESC LIMIT 1;
 
@@ -27,18 +27,14 @@ SELECT EXISTS (SELECT FROM prediction.quarantine WHERE job = %(job)s AND state =
 -- name: source_time
 SELECT now();
 
--- The job's rows with what plan needs of each. Keys are called key1, key2, ... from here on.
--- For a source in another database: the candidates are streamed into this.
--- Without a cursor, everything that was there at the start of the last complete run is known to be done.
 -- name: oldest
+-- Without a cursor, everything that was there at the start of the last complete run is known to be done.
 SELECT coalesce(
     CAST(%(oldest)s AS timestamptz),
     (SELECT least(source_time, created_at) FROM prediction.run
      WHERE job = %(job)s AND complete ORDER BY run_id DESC LIMIT 1),
     (SELECT created_at FROM prediction.job WHERE name = %(job)s));
 
--- An ordinal stands for an input; rows with equal inputs share it, and one of them is not a duplicate.
--- Contiguous slices of the ordered work list with equal shares of the cost.
 -- name: add_run
 INSERT INTO prediction.run
     (job, orchestrator, external_id, state, model_id, definition, request, source_time, clock_offset, image,

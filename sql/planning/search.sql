@@ -1,13 +1,14 @@
 -- Which rows are pending.
 
 -- name: candidates
+-- The job's rows with the hash, the cost and the time of change of each. Keys are called key1, key2, ... from here on.
 SELECT {keys}, {hash} AS input_hash,
        greatest(least(coalesce(nullif(s.cost, 'NaN'), 1), 1e300), 1e-9) AS cost,
        s.changed_at{inputs}
 FROM {rows} s WHERE {window}
 
--- Postgres takes a row's hash for one cheap step. It is the dearest of the search, and worth handing rows over for.
 -- name: in_parallel
+-- Postgres takes a row's hash for one cheap step. It is the dearest of the search, and worth handing rows over for.
 SET LOCAL parallel_tuple_cost = 0;
 
 -- name: cost_and_time
@@ -30,11 +31,12 @@ AND (s.key1 <= CAST(%(key_to)s AS {type}) OR %(key_to)s IS NULL)
 SELECT CAST(%(key_from)s AS {type}), CAST(%(key_to)s AS {type});
 
 -- name: create_candidates
+-- Candidates of a source in another database are streamed into this table.
 CREATE TEMPORARY TABLE candidate ({keys}, input_hash uuid, cost double precision, changed_at timestamptz{inputs})
 ON COMMIT DROP;
 
--- A view that more than one statement asks for is computed once, for all of them.
 -- name: compute_candidates
+-- A view that more than one statement asks for is computed once, for all of them.
 CREATE TEMPORARY TABLE candidate ON COMMIT DROP AS {query};
 ANALYZE candidate;
 
@@ -60,13 +62,13 @@ NOT EXISTS (
 EXISTS (
     SELECT FROM prediction.quarantine q WHERE q.job = %(job)s AND q.state = 'replay' AND q.key = {key_text})
 
--- A view, and a table without a unique index, may give a key to several rows.
 -- name: counted
+-- A view, and a table without a unique index, may give a key to several rows.
 (SELECT c.*, count(*) OVER (PARTITION BY {keys}) AS copies FROM candidate c)
 
 -- name: pending
 SELECT c.* FROM {candidates} c WHERE {condition}
 
--- What a query over `candidate` begins with, where the source is in this database. A view is computed once.
 -- name: with_candidates
+-- What a query over `candidate` begins with, where the source is in this database. A view is computed once.
 WITH candidate AS {once} MATERIALIZED ({query})

@@ -22,8 +22,8 @@ FROM (
     SELECT {fate} AS fate, r.input_hash IS DISTINCT FROM w.input_hash AS changed
     FROM {work} w LEFT JOIN {result} r ON r.ordinal = w.ordinal WHERE w.ordinal > 0) fates;
 
--- Other messages may quote rows, and this one is logged.
 -- name: common_error
+-- Other messages may quote rows, and this one is logged.
 SELECT error || CASE error WHEN 'BadShape' THEN ' (' || message || ')' ELSE '' END FROM {result}
 WHERE outcome = 'quarantined' GROUP BY 1 ORDER BY count(*) DESC LIMIT 1;
 
@@ -36,8 +36,8 @@ count(*) FILTER (WHERE {column} IS NULL)
 -- name: count_nulls_and_nans
 count(*) FILTER (WHERE {column} IS NULL OR {column} = 'NaN')
 
--- NaN is greater than every number here, and counted as a NULL already.
 -- name: count_below
+-- NaN is greater than every number here, and counted as a NULL already.
 count(*) FILTER (WHERE {column} < %(min_{number})s)
 
 -- name: count_above

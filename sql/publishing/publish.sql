@@ -20,8 +20,8 @@ FROM {work} w LEFT JOIN {result} r ON r.ordinal = w.ordinal
 WHERE w.ordinal > 0 AND {fate} IN ('predicted', 'reused')
 {conflict};
 
--- A newer run's rows stay, however late an older one publishes; one that was planned again is newer than its number.
 -- name: conflict
+-- A newer run's rows stay, however late an older one publishes; one that was planned again is newer than its number.
 ON CONFLICT ({key}) DO UPDATE
 SET (input_hash, model_id, run_id, predicted_at, {outputs})
     = ROW (EXCLUDED.input_hash, EXCLUDED.model_id, EXCLUDED.run_id, EXCLUDED.predicted_at, {new_outputs})
@@ -48,8 +48,8 @@ DELETE FROM {target} p USING {gone} w WHERE {joined} AND (p.run_id <= %(run_id)s
 -- name: model
 SELECT model_id FROM prediction.run WHERE run_id = %(run_id)s;
 
--- A run that was told to leave rows over, or had to, may not be the start of a window.
 -- name: record
+-- A run that was told to leave rows over, or had to, may not be the start of a window.
 UPDATE prediction.run r
 SET state = 'published', deleted = %(deleted)s, heartbeat = clock_timestamp(), finished_at = clock_timestamp(),
     complete = request->>'mode' IN ('pending', 'rescore') AND deferred = 0

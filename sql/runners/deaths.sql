@@ -1,7 +1,7 @@
 -- What the end of a model's process says of its rows.
 
--- What the process was called with, if it had noted that, says which rows are to be tried apart, or which one never again.
 -- name: died
+-- What the process was called with, if it had noted that, says which rows are to be tried apart, or which one never again.
 UPDATE prediction.shard s
 SET deaths = s.deaths + 1, trying = NULL,
     apart = CASE WHEN before.rows > 1 THEN s.trying ELSE s.apart END,

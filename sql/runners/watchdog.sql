@@ -1,14 +1,14 @@
 -- Signs of life of what starts, and an end of what stands still.
 
+-- name: attempt
 -- Without a lock: a predecessor that was stopped in the middle of a transaction keeps the row until the next attempt
 -- ends its session.
--- name: attempt
 SELECT attempt FROM prediction.shard
 WHERE run_id = %(run_id)s AND generation = %(generation)s AND shard = %(shard)s;
 
+-- name: starting
 -- The shard's process begins with a number of its own. A process that was stopped may hold the row: the next attempt,
 -- and nobody else, ends its session, so that is not waited for.
--- name: starting
 UPDATE prediction.shard s SET heartbeat = clock_timestamp()
 FROM (SELECT run_id, generation, shard FROM prediction.shard
       WHERE run_id = %(run_id)s AND generation = %(generation)s AND shard = %(shard)s AND attempt = %(attempt)s

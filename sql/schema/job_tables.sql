@@ -9,8 +9,8 @@ ORDER BY a.attnum;
 -- name: canonical
 SELECT format_type(%(type)s::text::regtype, -1);
 
--- No foreign key to prediction.model: all rows of a run have one, and its run has the key.
 -- name: create_target
+-- No foreign key to prediction.model: all rows of a run have one, and its run has the key.
 CREATE {kind} {target} (
     {keys},
     input_hash   uuid,
@@ -28,7 +28,7 @@ ALTER TABLE {history} ADD COLUMN superseded_at timestamptz NOT NULL DEFAULT now(
 -- name: add_column
 ALTER TABLE {target} ADD COLUMN {column} {type};
 
--- A view can only gain columns at its end.
 -- name: create_view
+-- A view can only gain columns at its end.
 CREATE OR REPLACE VIEW {view} AS
 SELECT {columns} FROM {target} p JOIN prediction.model m USING (model_id);

@@ -1,7 +1,7 @@
 -- The key of a job's tables, and what depends on it.
 
--- The columns before the first that the pipeline adds.
 -- name: key
+-- The columns before the first that the pipeline adds.
 SELECT a.attname::text AS name, format_type(a.atttypid, -1) AS type,
        CASE WHEN a.attcollation NOT IN (0, 100) THEN quote_ident(n.nspname) || '.' || quote_ident(l.collname) END AS collation
 FROM pg_attribute a
@@ -32,8 +32,8 @@ WHERE c.relnamespace = 'prediction'::regnamespace AND c.relkind = 'v' AND c.reln
 -- name: patience
 SELECT set_config('lock_timeout', %(timeout)s, true);
 
--- In the order in which a reader takes its locks.
 -- name: drop_views
+-- In the order in which a reader takes its locks.
 DROP VIEW IF EXISTS {current};
 DROP FUNCTION IF EXISTS {current}();
 DROP VIEW IF EXISTS {view};

@@ -19,14 +19,14 @@ LEFT JOIN LATERAL (
     WHERE run_id = r.run_id AND generation = r.generation) s ON true
 WHERE r.job = %(job)s AND r.state IN ('planned', 'predicting', 'checked', 'held');
 
--- Of the open run, if nobody else holds it: check and publish keep its row for as long as they take.
 -- name: lock_open
+-- Of the open run, if nobody else holds it: check and publish keep its row for as long as they take.
 SELECT run_id FROM prediction.run
 WHERE job = %(job)s AND state IN ('planned', 'predicting', 'checked', 'held') FOR NO KEY UPDATE SKIP LOCKED;
 
+-- name: clock_set_back
 -- After the server's clock was set back, old signs of life lie in the future: then the silence begins now. Rows that
 -- somebody holds are not waited for: they are at work, or stopped, and whoever takes over ends their sessions later.
--- name: clock_set_back
 UPDATE prediction.run SET heartbeat = clock_timestamp()
 WHERE run_id IN (
     SELECT run_id FROM prediction.run
@@ -42,9 +42,9 @@ WHERE (run_id, generation, shard) IN (
 UPDATE prediction.run SET state = 'superseded', finished_at = clock_timestamp(), message = %(message)s
 WHERE run_id = %(run_id)s;
 
+-- name: terminate
 -- A stopped client inside COPY keeps its locks for ever; only ending its session frees them. A process
 -- may serve somebody else by now, under another name; of one that was noted without a name nobody knows.
--- name: terminate
 SELECT count(pg_terminate_backend(a.pid))
 FROM prediction.run r
 JOIN prediction.shard s USING (run_id)

@@ -16,8 +16,8 @@ ALTER TABLE pg_temp.long_key ADD PRIMARY KEY ({keys});
 -- name: probe
 INSERT INTO pg_temp.long_key SELECT {keys} FROM {work} WHERE ctid = ANY (CAST(%(places)s AS tid[]));
 
--- The row gets an ordinal of its own: others may share the one that it has.
 -- name: set_aside
+-- The row gets an ordinal of its own: others may share the one that it has.
 WITH moved AS (
     UPDATE {work} SET ordinal = (SELECT max(ordinal) + 1 FROM {work}), duplicate = false
     WHERE ctid = CAST(%(place)s AS tid) RETURNING ordinal, input_hash)

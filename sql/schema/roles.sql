@@ -17,8 +17,8 @@ GRANT SELECT, UPDATE
     (attempt, backends, host, heartbeat, batch_size, host_class, trying, cursor, calls, seconds, held_memory, peak_memory)
     ON prediction.shard TO prediction_predictor;
 
--- A shard may say that its run is being predicted, and nothing else of any run.
 -- name: policies
+-- A shard may say that its run is being predicted, and nothing else of any run.
 DO $$ BEGIN
     IF NOT EXISTS (SELECT FROM pg_policy WHERE polrelid = 'prediction.run'::regclass) THEN
         CREATE POLICY planner ON prediction.run TO prediction_planner USING (true);

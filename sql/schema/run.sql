@@ -8,9 +8,9 @@ FROM prediction.run r JOIN prediction.model m USING (model_id) WHERE r.run_id = 
 -- name: lock_run
 SELECT state FROM prediction.run WHERE run_id = %(run_id)s FOR UPDATE;
 
+-- name: fate
 -- A duplicate stands and falls with the row that was read for it, as long as that row's input was the planned one. Of a
 -- row whose input could not even be hashed nothing is known.
--- name: fate
 CASE WHEN r.ordinal IS NULL THEN 'missing'
      WHEN NOT w.duplicate THEN r.outcome
      WHEN r.outcome = 'vanished' OR r.input_hash IS DISTINCT FROM w.input_hash THEN 'deferred'

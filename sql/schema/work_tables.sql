@@ -10,8 +10,8 @@ CREATE UNLOGGED TABLE {result} (
     {outputs}
 );
 
--- The sentinel: a crash of Postgres empties unlogged tables, and this row with them.
 -- name: mark_result
+-- The sentinel: a crash of Postgres empties unlogged tables, and this row with them.
 INSERT INTO {result} (ordinal, outcome) VALUES (0, 'sentinel');
 
 -- name: drop

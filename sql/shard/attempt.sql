@@ -7,8 +7,8 @@ SELECT r.job, r.state, r.generation, r.definition, r.dense, r.inputs_kept, m.dig
            AS batch_seconds
 FROM prediction.run r JOIN prediction.model m USING (model_id) WHERE r.run_id = %(run_id)s;
 
--- Sessions of earlier attempts: a stopped one would keep its locks for ever.
 -- name: terminate
+-- Sessions of earlier attempts: a stopped one would keep its locks for ever.
 SELECT count(pg_terminate_backend(a.pid))
 FROM prediction.shard s
 CROSS JOIN LATERAL jsonb_to_recordset(s.backends) AS b (pid integer, started timestamptz, name text)
@@ -23,15 +23,15 @@ WHERE run_id = %(run_id)s AND generation = %(generation)s AND shard = %(shard)s
 RETURNING attempt, first_ordinal, last_ordinal, cursor, batch_size, memory_kills, model_id, deaths, culprits,
           coalesce(lower(apart), 0) AS apart_from, coalesce(upper(apart), 0) AS apart_to;
 
--- The shard with the most rows of the latest run says most.
 -- name: known_batch_size
+-- The shard with the most rows of the latest run says most.
 SELECT batch_size FROM prediction.shard
 WHERE model_id = %(model_id)s AND host_class = %(host_class)s AND batch_size IS NOT NULL AND deaths = 0
 ORDER BY run_id DESC, last_ordinal - first_ordinal DESC LIMIT 1;
 
+-- name: predicting
 -- A run that failed goes on when one of its shards is started again, unless its work tables are gone (it was discarded,
 -- or a later plan cleared up) or another run has begun since.
--- name: predicting
 UPDATE prediction.run r SET state = 'predicting', finished_at = NULL
 WHERE r.run_id = %(run_id)s AND r.generation = %(generation)s AND r.state IN ('planned', 'predicting', 'failed')
   AND to_regclass(%(work)s) IS NOT NULL AND to_regclass(%(result)s) IS NOT NULL
@@ -39,8 +39,8 @@ WHERE r.run_id = %(run_id)s AND r.generation = %(generation)s AND r.state IN ('p
                   WHERE o.job = r.job AND o.run_id <> r.run_id
                     AND o.state IN ('planned', 'predicting', 'checked', 'held'));
 
--- A crash of Postgres empties the work list, and its first row with it.
 -- name: sentinel
+-- A crash of Postgres empties the work list, and its first row with it.
 SELECT EXISTS (SELECT FROM {work} WHERE ordinal = 0 AND NOT duplicate);
 
 -- name: register
@@ -51,8 +51,8 @@ SET backends = backends || (
     FROM pg_stat_activity WHERE pid = pg_backend_pid())
 WHERE run_id = %(run_id)s AND generation = %(generation)s AND shard = %(shard)s AND attempt = %(attempt)s;
 
--- Of a session that ends by itself.
 -- name: forget
+-- Of a session that ends by itself.
 UPDATE prediction.shard
 SET backends = (SELECT coalesce(jsonb_agg(b), '[]') FROM jsonb_array_elements(backends) b
                 WHERE CAST(b ->> 'pid' AS integer) <> pg_backend_pid())
@@ -69,12 +69,12 @@ WHERE run_id = %(run_id)s AND generation = %(generation)s AND shard = %(shard)s 
 -- name: copy_predicted
 COPY {result} (ordinal, outcome, input_hash, {outputs}) FROM STDIN;
 
--- Outputs that all have a fixed size and no NULL.
 -- name: copy_numbers
+-- Outputs that all have a fixed size and no NULL.
 COPY {result} (ordinal, outcome, input_hash, {outputs}) FROM STDIN (FORMAT binary);
 
--- Rows that are gone or in quarantine.
 -- name: copy_lost
+-- Rows that are gone or in quarantine.
 COPY {result} (ordinal, outcome, input_hash, error, message) FROM STDIN;
 
 -- name: advance

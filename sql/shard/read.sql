@@ -1,7 +1,7 @@
 -- One chunk: rows of the work list with their present input. A row that is gone has no input.
 
--- The byte budget is applied before the values are read: `page` carries references to large values.
 -- name: page
+-- The byte budget is applied before the values are read: `page` carries references to large values.
 SELECT ordinal, present, octets_upto, {fits} AS fits, CAST({hash} AS text) AS input_hash, {inputs}
 FROM (
     SELECT w.ordinal, {present} AS present, {source_inputs},
@@ -14,16 +14,16 @@ ORDER BY ordinal;
 -- name: fits
 octets < {limit}
 
--- Of a view, plan has judged.
 -- name: kept_fits
+-- Of a view, plan has judged.
 kept_hash IS NOT NULL
 
--- A value that is too large for its text form is not asked for.
 -- name: input
+-- A value that is too large for its text form is not asked for.
 CASE WHEN octets < {limit} THEN {name} END AS {name}
 
--- Inputs of a fixed size: how many rows the byte budget allows is known before.
 -- name: page_of_numbers
+-- Inputs of a fixed size: how many rows the byte budget allows is known before.
 COPY (
     SELECT w.ordinal, {present}, {hash}, {inputs}
     FROM {listed}
@@ -41,8 +41,8 @@ SELECT {key_text} AS key FROM {work} w WHERE w.ordinal = ANY (%(ordinals)s) AND 
 -- name: hash
 SELECT CAST({hash} AS text) FROM {listed} WHERE {selected};
 
--- Most rows between the first and the last key of the page are in it: Postgres need not look up each by itself.
 -- name: in_range
+-- Most rows between the first and the last key of the page are in it: Postgres need not look up each by itself.
 s.key1 >= (SELECT key1 FROM {work} WHERE ordinal > %(after)s AND NOT duplicate ORDER BY ordinal LIMIT 1)
 AND s.key1 <= (SELECT key1 FROM {work} WHERE ordinal <= %(upto)s AND NOT duplicate ORDER BY ordinal DESC LIMIT 1)
 

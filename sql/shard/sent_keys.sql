@@ -1,7 +1,7 @@
 -- The keys of a page's rows, which are sent to a source in another database.
 
--- For a source in another database: the keys travel as text, the form that they have there.
 -- name: keys
+-- For a source in another database: the keys travel as text, the form that they have there.
 SELECT w.ordinal, {keys} FROM {work} w
 WHERE w.ordinal > %(after)s AND w.ordinal <= %(upto)s AND NOT w.duplicate ORDER BY w.ordinal;
 

@@ -95,3 +95,12 @@ def test_values_are_bound_and_never_with_colons(stage: str) -> None:
 
 def test_an_expression_keeps_its_braces_and_percent_signs() -> None:
     assert fill("({e})", e=expression("a LIKE '%{b}%'")).as_string(None) == "(a LIKE '%%{b}%%')"
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_comment_stands_inside_its_block(stage: str) -> None:
+    """A comment above a `-- name:` line would belong to the block before it, and would stay there when blocks move."""
+    lines = (queries.FOLDER / f"{stage}.sql").read_text().splitlines()
+    first = next(number for number, line in enumerate(lines) if line.startswith("-- name: "))
+    above = [line for before, line in zip(lines[first:], lines[first + 1 :]) if line.startswith("-- name: ") and before]
+    assert not above, "a block begins without an empty line before it, or under a comment"
